@@ -155,45 +155,47 @@ __noinline uint32_t choose(uint32_t id, uint64_t hash)
     return found;
 }
 
-HERE uint64_t word(const uint8_t *bytes)
+HERE uint32_t part(const uint8_t *bytes)
 {
-    uint64_t made;
+    uint32_t made;
     __builtin_memcpy(&made, bytes, sizeof made);
     return made;
 }
 
-/* The hash of a client as core/hash_key.c makes it: of a struct l4_addr, 20 bytes. */
+/* The hash of a client as core/hash_key.c makes it: of a struct l4_addr, which is family, port and
+ * 16 bytes of address. why not made in memory: the verifier lets a process without CAP_PERFMON use
+ * no byte of the stack for this and then for that. */
 HERE uint64_t hash_client(const struct __sk_buff *skb, const struct l4_forward_pool *pool,
                           const struct packet *packet)
 {
-    enum { AF_INET = 2, AF_INET6 = 10 };
+    enum { AF_INET = 2, AF_INET6 = 10, BYTES = 20 };
     const uint32_t zero = 0;
     const struct l4_forward_settings *set = bpf_map_lookup_elem(&settings, &zero);
-    struct {
-        uint16_t family, port;
-        uint8_t ip[16];
-        uint8_t end[4];
-    } addr = {};
+    uint32_t mac[2] = {0, 0}, ip[4] = {0, 0, 0, 0};
+    uint64_t family = 0;
     if (!set)
         return 0;
     if (pool->hash == L4_FORWARD_BY_MAC) {
-        load(skb, offsetof(struct ethernet, from), addr.ip, 6);
+        load(skb, offsetof(struct ethernet, from), mac, sizeof(((struct ethernet *)0)->from));
+        ip[0] = mac[0];
+        ip[1] = mac[1];
     } else if (is_ipv4(packet)) {
-        addr.family = AF_INET;
-        for (int i = 0; i < 4; i++)
-            addr.ip[i] = packet->key.from[i] & pool->mask4[i];
+        family = AF_INET;
+        ip[0] = part(packet->key.from) & part(pool->mask4);
     } else {
-        addr.family = AF_INET6;
-        for (int i = 0; i < 16; i++)
-            addr.ip[i] = packet->key.from[i] & pool->mask6[i];
+        family = AF_INET6;
+        ip[0] = part(packet->key.from) & part(pool->mask6);
+        ip[1] = part(packet->key.from + 4) & part(pool->mask6 + 4);
+        ip[2] = part(packet->key.from + 8) & part(pool->mask6 + 8);
+        ip[3] = part(packet->key.from + 12) & part(pool->mask6 + 12);
     }
     if (pool->hash == L4_FORWARD_BY_PORT)
-        addr.port = bpf_ntohs(packet->key.from_port);
+        family |= (uint64_t)bpf_ntohs(packet->key.from_port) << 16;
     const struct l4_hash_key key = {set->k0, set->k1};
     struct l4_sip v = l4_sip_begin(&key);
-    l4_sip_absorb(&v, word((const uint8_t *)&addr));
-    l4_sip_absorb(&v, word((const uint8_t *)&addr + 8));
-    l4_sip_absorb(&v, (word((const uint8_t *)&addr + 16) & 0xffffffff) | 20ull << 56);
+    l4_sip_absorb(&v, family | (uint64_t)ip[0] << 32);
+    l4_sip_absorb(&v, ip[1] | (uint64_t)ip[2] << 32);
+    l4_sip_absorb(&v, ip[3] | (uint64_t)BYTES << 56);
     return l4_sip_end(&v);
 }
 

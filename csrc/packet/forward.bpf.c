@@ -11,10 +11,18 @@
  * This file has a licence of its own, because the kernel lends some of its functions only to
  * programs under the GPL.
  */
-#include "packet/flow.bpf.h"
+#include "packet/begin.bpf.h"
 #include "packet/icmp.bpf.h"
 
 /* ---- leaving --------------------------------------------------------------------------------- */
+
+/* The header that is put in front. */
+HERE uint32_t outer_bytes(const struct packet *packet, const struct l4_forward_flow *flow)
+{
+    if (flow->mode != L4_FORWARD_IPIP)
+        return 0;
+    return is_ipv4(packet) ? sizeof(struct ipv4) : sizeof(struct ipv6);
+}
 
 /* Looks up the way to the flow's other side. Returns BPF_FIB_LKUP_RET_*. */
 HERE long find_way(struct __sk_buff *skb, const struct packet *packet,
@@ -22,10 +30,11 @@ HERE long find_way(struct __sk_buff *skb, const struct packet *packet,
 {
     const bool direct = is_one_way(flow);
     const uint32_t headers = packet->at - IP_AT + packet->head;
-    const uint32_t outer = flow->mode != L4_FORWARD_IPIP ? 0 : is_ipv4(packet) ? 20 : 40;
+    const uint32_t outer = outer_bytes(packet, flow);
     way->l4_protocol = packet->key.protocol;
     way->ifindex = skb->ifindex;
-    way->tot_len = (uint16_t)(outer + (skb->gso_size ? headers + skb->gso_size : packet->bytes));
+    const uint32_t whole = outer + (skb->gso_size ? headers + skb->gso_size : packet->bytes);
+    way->tot_len = whole < UINT16_MAX ? (uint16_t)whole : UINT16_MAX;
     if (is_ipv4(packet)) {
         way->family = 2; /* AF_INET */
         __builtin_memcpy(&way->ipv4_src, direct ? packet->key.from : flow->from, 4);
@@ -38,13 +47,14 @@ HERE long find_way(struct __sk_buff *skb, const struct packet *packet,
     return bpf_fib_lookup(skb, way, sizeof *way, 0);
 }
 
-/* Sends the packet on its way. found: of find_way. */
-HERE int leave(struct __sk_buff *skb, const struct packet *packet, const struct bpf_fib_lookup *way,
-               long found)
+/* Sends the packet on its way. found: of find_way. by_kernel: the kernel writes the Ethernet
+ * header; only so it sees that the neighbour is in use, and asks now and then whether the
+ * neighbour's address is still right. */
+HERE int leave(struct __sk_buff *skb, const struct bpf_fib_lookup *way, long found, bool by_kernel)
 {
-    if (found == BPF_FIB_LKUP_RET_NO_NEIGH) {
-        struct bpf_redir_neigh next = {.nh_family = is_ipv4(packet) ? 2 : 10};
-        if (is_ipv4(packet))
+    if (found == BPF_FIB_LKUP_RET_NO_NEIGH || by_kernel) {
+        struct bpf_redir_neigh next = {.nh_family = way->family};
+        if (way->family == 2)
             next.ipv4_nh = way->ipv4_dst;
         else
             __builtin_memcpy(next.ipv6_nh, way->ipv6_dst, 16);
@@ -59,15 +69,14 @@ HERE int leave(struct __sk_buff *skb, const struct packet *packet, const struct 
 
 /* Puts the packet into another one to the backend. */
 static __noinline int wrap(struct __sk_buff *skb, const struct packet *packet,
-                           const struct l4_forward_flow *flow, const uint8_t source[16])
+                           const struct l4_forward_flow *flow,
+                           const struct l4_forward_backend *backend)
 {
-    if (!packet || !flow || !source)
-        return -1;
     if (is_ipv4(packet)) {
         struct ipv4 outer = {.version_and_words = 0x45, .ttl = 64, .protocol = IPPROTO_IPIP};
         outer.bytes = bpf_htons((uint16_t)(sizeof outer + packet->bytes));
         outer.fragment = bpf_htons(IPV4_WHOLE);
-        __builtin_memcpy(outer.from, source, 4);
+        __builtin_memcpy(outer.from, backend->source, 4);
         __builtin_memcpy(outer.to, flow->to, 4);
         outer.sum = folded((uint32_t)bpf_csum_diff(NULL, 0, (__be32 *)&outer, sizeof outer, 0));
         if (bpf_skb_adjust_room(skb, sizeof outer, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_ENCAP_L3_IPV4))
@@ -76,7 +85,7 @@ static __noinline int wrap(struct __sk_buff *skb, const struct packet *packet,
     }
     struct ipv6 outer = {.version = 0x60, .next = IPPROTO_IPV6, .hops = 64};
     outer.bytes = bpf_htons((uint16_t)packet->bytes);
-    __builtin_memcpy(outer.from, source, 16);
+    __builtin_memcpy(outer.from, backend->source, 16);
     __builtin_memcpy(outer.to, flow->to, 16);
     if (bpf_skb_adjust_room(skb, sizeof outer, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_ENCAP_L3_IPV6))
         return -1;
@@ -92,42 +101,44 @@ HERE int change(struct __sk_buff *skb, const struct packet *packet,
         return rewrite(skb, packet, flow);
     const uint32_t id = flow->backend;
     const struct l4_forward_backend *backend = bpf_map_lookup_elem(&backends, &id);
-    return backend ? wrap(skb, packet, flow, backend->source) : -1;
+    return backend && backend->has_source ? wrap(skb, packet, flow, backend) : -1;
 }
 
 /* ---- packets of flows ------------------------------------------------------------------------ */
 
-HERE void count(const struct __sk_buff *skb, const struct packet *packet,
+/* Returns whether the flow has not had a packet for a while, or has had many. */
+HERE bool count(const struct __sk_buff *skb, const struct packet *packet,
                 struct l4_forward_flow *flow)
 {
+    enum { A_WHILE_NS = 1000000000, MANY = 128 };
     const uint32_t packets = skb->gso_segs > 1 ? skb->gso_segs : 1;
-    flow->seen_ns = bpf_ktime_get_coarse_ns();
+    const uint64_t now = bpf_ktime_get_coarse_ns(), before = flow->seen_ns;
+    const bool is_time = now - before > A_WHILE_NS || flow->packets % MANY == 0;
+    flow->seen_ns = now;
     __sync_fetch_and_add(&flow->packets, packets);
     __sync_fetch_and_add(&flow->bytes, packet->bytes);
     struct l4_forward_total *total = flow->mode == L4_FORWARD_UDP ? NULL : total_of(flow);
     if (!total)
-        return;
-    if (flow->flags & L4_FORWARD_REPLY) {
-        total->packets[1] += packets;
-        total->bytes[1] += packet->bytes;
-    } else {
-        total->packets[0] += packets;
-        total->bytes[0] += packet->bytes;
-    }
+        return is_time;
+    /* why all four: a place that depends on a flag is an address that the verifier refuses to a
+     * process without CAP_PERFMON. */
+    const bool reply = flow->flags & L4_FORWARD_REPLY;
+    total->packets[0] += reply ? 0 : packets;
+    total->packets[1] += reply ? packets : 0;
+    total->bytes[0] += reply ? 0 : packet->bytes;
+    total->bytes[1] += reply ? packet->bytes : 0;
+    return is_time;
 }
 
 /* Limits the segments of a new connection to what its ways take. */
 HERE void limit_segments(struct __sk_buff *skb, const struct packet *packet,
                          struct l4_forward_flow *flow, uint32_t mtu)
 {
-    const uint32_t outer = flow->mode != L4_FORWARD_IPIP ? 0 : is_ipv4(packet) ? 20 : 40;
-    const uint32_t headers = packet->at - IP_AT + sizeof(struct tcp) + outer;
+    const uint32_t headers = packet->at - IP_AT + sizeof(struct tcp) + outer_bytes(packet, flow);
     uint32_t mss = mtu > headers ? mtu - headers : 0;
     if (!is_one_way(flow) && !(flow->flags & L4_FORWARD_REPLY)) {
         struct l4_forward_key twin;
-        bool is_young;
-        key_of_twin(&packet->key, flow, &twin);
-        struct l4_forward_flow *back = find(&twin, &is_young);
+        struct l4_forward_flow *back = find_twin(&packet->key, flow, &twin);
         if (back)
             back->mss = mss;
     } else if (flow->mss && flow->mss < mss) {
@@ -141,23 +152,21 @@ static __noinline int forward(struct __sk_buff *skb, const struct packet *packet
                               struct l4_forward_flow *flow)
 {
     struct bpf_fib_lookup way = {};
-    if (!packet || !flow)
-        return DROP;
     const bool direct = is_one_way(flow);
     if (packet->ttl <= 1 && !direct)
         return answer_expired(skb, packet);
     const long found = find_way(skb, packet, flow, &way);
     if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED)
-        return answer_too_big(skb, packet, way.mtu_result);
+        return answer_too_big(skb, packet, way.mtu_result - outer_bytes(packet, flow));
     if (found == BPF_FIB_LKUP_RET_FWD_DISABLED)
         return dropped(L4_FORWARD_NOT_FORWARDED);
     if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
         return dropped(L4_FORWARD_NO_ROUTE);
-    count(skb, packet, flow);
+    const bool by_kernel = count(skb, packet, flow);
     if (packet->flags & TCP_SYN && found == BPF_FIB_LKUP_RET_SUCCESS)
         limit_segments(skb, packet, flow, way.mtu_result);
     return change(skb, packet, flow) ? dropped(L4_FORWARD_MALFORMED)
-                                     : leave(skb, packet, &way, found);
+                                     : leave(skb, &way, found, by_kernel);
 }
 
 /* ---- fragments ------------------------------------------------------------------------------- */
@@ -196,23 +205,27 @@ HERE void keep_ports(const struct packet *packet)
 /* ---- the program ----------------------------------------------------------------------------- */
 
 /* An ICMP error about a packet of a flow. */
-static __noinline int pass_error(struct __sk_buff *skb, const struct packet *packet)
+APART(int, pass_error, struct __sk_buff *skb)
 {
-    struct packet quoted = {};
+    struct reading *read = read_now();
+    if (!read)
+        return PASS;
+    const struct packet *packet = &read->packet;
+    struct packet *quoted = &read->quoted;
     struct bpf_fib_lookup way = {};
     bool is_young;
-    if (!packet || !read_quoted(skb, packet, &quoted))
+    if (!read_quoted(skb, packet, quoted))
         return PASS;
-    struct l4_forward_flow *flow = find(&quoted.key, &is_young);
+    struct l4_forward_flow *flow = find(&quoted->key, &is_young);
     /* why not UDP of a worker: its socket is told, and moves the session. */
     if (!flow || flow->mode == L4_FORWARD_UDP || is_one_way(flow) || packet->ttl <= 1)
         return PASS;
     const long found = find_way(skb, packet, flow, &way);
     if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH)
         return dropped(L4_FORWARD_NO_ROUTE);
-    if (rewrite_error(skb, packet, &quoted, flow))
+    if (rewrite_error(skb, packet, quoted, flow))
         return dropped(L4_FORWARD_MALFORMED);
-    return leave(skb, packet, &way, found);
+    return leave(skb, &way, found, false);
 }
 
 HERE bool begins(const struct packet *packet)
@@ -221,36 +234,54 @@ HERE bool begins(const struct packet *packet)
            (packet->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
+/* Is the flow of a first packet none any more? A young one may have lost its other half, to newer
+ * ones. */
+HERE bool is_over(const struct l4_forward_key *key, const struct l4_forward_flow *flow,
+                  bool is_young)
+{
+    struct l4_forward_key twin;
+    if (flow->flags & L4_FORWARD_CLOSED)
+        return true;
+    return is_young && !is_one_way(flow) && !(flow->flags & L4_FORWARD_REPLY) &&
+           !find_twin(key, flow, &twin);
+}
+
 SEC("tc")
 int l4lb_forward(struct __sk_buff *skb)
 {
-    struct packet packet = {};
+    struct reading *both = read_now();
     bool is_young;
-    const enum content content = read_packet(skb, &packet);
+    if (!both)
+        return PASS;
+    struct packet *packet = &both->packet;
+    __builtin_memset(both, 0, sizeof *both);
+    const enum content content = read_packet(skb, packet);
     if (content == NOTHING)
         return PASS;
     if (content == ICMP_ERROR)
-        return pass_error(skb, &packet);
-    if (content == TAIL && !remember_ports(&packet))
+        return pass_error(skb);
+    if (content == TAIL && !remember_ports(packet))
         return PASS;
-    struct l4_forward_flow *flow = find(&packet.key, &is_young);
-    const bool first = content == SEGMENT && begins(&packet);
-    if (flow && first && flow->flags & L4_FORWARD_CLOSED && end_closed(&packet.key, flow))
+    struct l4_forward_flow *flow = find(&packet->key, &is_young);
+    const bool first = content == SEGMENT && begins(packet);
+    if (flow && first && is_over(&packet->key, flow, is_young) && end_closed())
         flow = NULL;
     if (!flow) {
-        if (!first || !begin(skb, &packet))
+        if (!first || !begin(skb))
             return PASS;
-        flow = find(&packet.key, &is_young);
+        flow = find(&packet->key, &is_young);
         if (!flow)
             return dropped(L4_FORWARD_NO_ROOM);
     }
-    if (content == SEGMENT && packet.fragment)
-        keep_ports(&packet);
-    if (packet.flags & (TCP_FIN | TCP_RST))
-        look_at_end(&packet, flow);
-    const int answered = forward(skb, &packet, flow);
-    if (is_young && answered == TC_ACT_REDIRECT)
-        look_at_young(&packet, flow);
+    if (content == SEGMENT && packet->fragment)
+        keep_ports(packet);
+    const uint32_t ends = packet->flags & (TCP_FIN | TCP_RST) ? judge_end() : 0;
+    const int answered = forward(skb, packet, flow);
+    if (answered != TC_ACT_REDIRECT)
+        return answered;
+    if (ends)
+        end(ends);
+    follow(packet, flow, is_young);
     return answered;
 }
 

@@ -32,7 +32,8 @@ enum {
     L4_FORWARD_NETWORKS_MAX = 65536, /* of routes */
     L4_FORWARD_FRAGMENTS_MAX = 8192, /* packets whose fragments are on their way */
     L4_FORWARD_EVENTS_BYTES = 256 << 10,
-    L4_FORWARD_PORT_TRIES = 24, /* ports that one new flow tries */
+    L4_FORWARD_PORT_TRIES = 24,   /* ports that one new flow tries */
+    L4_FORWARD_ERRORS_MAX = 1000, /* ICMP errors that a processor makes in a second */
     L4_FORWARD_SCAN_MAX = 16384,
 };
 
@@ -205,8 +206,10 @@ enum {
     L4_FORWARD_FIN = 1 << 1,   /* this direction has ended */
     L4_FORWARD_CLOSED = 1 << 2,
     L4_FORWARD_ANSWERED = 1 << 3, /* of a client's entry: the backend has answered */
-    L4_FORWARD_RESET = 1 << 4,    /* this direction has sent a reset */
-    L4_FORWARD_FIRST = 1 << 5,    /* this direction has ended before the other one */
+    /* this direction has sent a reset, which its peer may not have taken; it goes with its next
+     * packet that is none */
+    L4_FORWARD_RESET = 1 << 4,
+    L4_FORWARD_FIRST = 1 << 5, /* this direction has ended before the other one */
 };
 
 /* What becomes of it: an entry for each direction of a flow. The other direction's key is the
@@ -216,7 +219,8 @@ struct l4_forward_flow {
     uint16_t from_port, to_port;
     uint32_t mode, flags;
     uint32_t backend, listener, pool;
-    uint32_t proof; /* the number that a client acknowledges who has seen the backend's answer */
+    uint32_t proof; /* TCP: what its sender has acknowledged last; of a client that has not yet:
+                     * what it acknowledges when it has seen the backend's answer */
     uint32_t mss;   /* bytes of a segment at most; 0: as the peers say */
     uint64_t began_ns, seen_ns;
     uint64_t packets, bytes;
@@ -250,7 +254,7 @@ enum l4_forward_drop {
     L4_FORWARD_NO_ROOM, /* the tables of flows are full */
     L4_FORWARD_NO_ROUTE,
     L4_FORWARD_NO_NEIGHBOUR,
-    L4_FORWARD_TOO_BIG, /* answered by an ICMP error where the packet asks for that */
+    L4_FORWARD_TOO_BIG, /* answered by an ICMP error */
     L4_FORWARD_TTL,     /* answered by an ICMP error */
     L4_FORWARD_MALFORMED,
     L4_FORWARD_FULL,          /* not dropped: a proven flow stays young, as `flows` is full */

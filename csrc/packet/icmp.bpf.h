@@ -40,12 +40,13 @@ HERE int answer(struct __sk_buff *skb, const void *error, uint32_t bytes)
     return (int)bpf_redirect(skb->ifindex, 0);
 }
 
-static __noinline int answer_ipv4(struct __sk_buff *skb, const struct packet *packet, uint8_t type,
-                                  uint8_t code, uint32_t mtu)
+APART(int, answer_ipv4, struct __sk_buff *skb, uint32_t type, uint32_t code, uint32_t mtu)
 {
-    uint8_t quote[sizeof(struct ipv4) + QUOTED] = {};
-    if (!packet)
+    const struct reading *read = read_now();
+    if (!read)
         return DROP;
+    const struct packet *packet = &read->packet;
+    uint8_t quote[sizeof(struct ipv4) + QUOTED] = {};
     const bool tcp = packet->key.protocol == IPPROTO_TCP;
     const uint32_t quoted = sizeof(struct ipv4) + (tcp ? QUOTED : sizeof(struct udp));
     if (bpf_skb_change_tail(skb, IP_AT + quoted, 0))
@@ -55,7 +56,7 @@ static __noinline int answer_ipv4(struct __sk_buff *skb, const struct packet *pa
         return DROP;
     struct ipv4_error error = {
         .ip = {.version_and_words = 0x45, .service = 0xc0, .ttl = 64, .protocol = IPPROTO_ICMP},
-        .icmp = {.type = type, .code = code, .mtu = bpf_htons((uint16_t)mtu)},
+        .icmp = {.type = (uint8_t)type, .code = (uint8_t)code, .mtu = bpf_htons((uint16_t)mtu)},
     };
     error.ip.bytes = bpf_htons((uint16_t)(sizeof error + quoted));
     __builtin_memcpy(error.ip.from, packet->key.to, 4);
@@ -68,12 +69,13 @@ static __noinline int answer_ipv4(struct __sk_buff *skb, const struct packet *pa
     return answer(skb, &error, sizeof error);
 }
 
-static __noinline int answer_ipv6(struct __sk_buff *skb, const struct packet *packet, uint8_t type,
-                                  uint8_t code, uint32_t mtu)
+APART(int, answer_ipv6, struct __sk_buff *skb, uint32_t type, uint32_t code, uint32_t mtu)
 {
-    uint8_t quote[sizeof(struct ipv6) + QUOTED] = {};
-    if (!packet)
+    const struct reading *read = read_now();
+    if (!read)
         return DROP;
+    const struct packet *packet = &read->packet;
+    uint8_t quote[sizeof(struct ipv6) + QUOTED] = {};
     const bool tcp = packet->key.protocol == IPPROTO_TCP;
     const uint32_t quoted = sizeof(struct ipv6) + (tcp ? QUOTED : sizeof(struct udp));
     if (bpf_skb_change_tail(skb, IP_AT + quoted, 0))
@@ -83,7 +85,7 @@ static __noinline int answer_ipv6(struct __sk_buff *skb, const struct packet *pa
         return DROP;
     struct ipv6_error error = {
         .ip = {.version = 0x60, .next = ICMPV6, .hops = 64},
-        .icmp = {.type = type, .code = code, .mtu = bpf_htons((uint16_t)mtu)},
+        .icmp = {.type = (uint8_t)type, .code = (uint8_t)code, .mtu = bpf_htons((uint16_t)mtu)},
     };
     const uint32_t bytes = sizeof error.icmp + quoted;
     error.ip.bytes = bpf_htons((uint16_t)bytes);
@@ -98,23 +100,39 @@ static __noinline int answer_ipv6(struct __sk_buff *skb, const struct packet *pa
     return answer(skb, &error, sizeof error);
 }
 
-/* The packet is longer than its way allows. */
+/* One error more, or are there too many of late? */
+HERE bool may_answer(void)
+{
+    enum { STRETCHES = 1 << 27 }; /* of about an eighth of a second */
+    const uint32_t zero = 0;
+    const uint64_t now = bpf_ktime_get_coarse_ns() / STRETCHES;
+    struct errors *made = bpf_map_lookup_elem(&errors, &zero);
+    if (!made)
+        return false;
+    if (made->stretch != now) {
+        made->stretch = now;
+        made->count = 0;
+    }
+    return made->count++ < L4_FORWARD_ERRORS_MAX / 8;
+}
+
+/* The packet is longer than its way allows. why also a packet that may be cut into fragments: there
+ * is nobody to cut it here, and its sender does so from then on. */
 HERE int answer_too_big(struct __sk_buff *skb, const struct packet *packet, uint32_t mtu)
 {
     count_drop(L4_FORWARD_TOO_BIG);
-    if (!packet->whole || !packet->head)
+    if (!packet->head || !may_answer())
         return DROP;
-    return is_ipv4(packet) ? answer_ipv4(skb, packet, 3, 4, mtu)
-                           : answer_ipv6(skb, packet, 2, 0, mtu);
+    return is_ipv4(packet) ? answer_ipv4(skb, 3, 4, mtu) : answer_ipv6(skb, 2, 0, mtu);
 }
 
 /* It has passed too many routers. */
 HERE int answer_expired(struct __sk_buff *skb, const struct packet *packet)
 {
     count_drop(L4_FORWARD_TTL);
-    if (!packet->head)
+    if (!packet->head || !may_answer())
         return DROP;
-    return is_ipv4(packet) ? answer_ipv4(skb, packet, 11, 0, 0) : answer_ipv6(skb, packet, 3, 0, 0);
+    return is_ipv4(packet) ? answer_ipv4(skb, 11, 0, 0) : answer_ipv6(skb, 3, 0, 0);
 }
 
 /* ---- errors that are passed on --------------------------------------------------------------- */
@@ -158,8 +176,6 @@ HERE bool read_quoted(const struct __sk_buff *skb, const struct packet *packet,
 static __noinline int rewrite_error(struct __sk_buff *skb, const struct packet *packet,
                                     const struct packet *quoted, const struct l4_forward_flow *flow)
 {
-    if (!packet || !quoted || !flow)
-        return -1;
     const uint32_t inner = packet->at + sizeof(struct icmp);
     uint16_t old[2] = {quoted->key.to_port, quoted->key.from_port};
     uint16_t new[2] = {flow->to_port, flow->from_port};
@@ -176,13 +192,17 @@ static __noinline int rewrite_error(struct __sk_buff *skb, const struct packet *
     uint32_t difference = rewrite_ip(skb, packet, &ends);
     const uint32_t sum_at = packet->at + offsetof(struct icmp, sum);
     if (is_ipv4(packet)) {
-        struct ipv4 ip;
+        struct ipv4 ip, before;
         if (!load(skb, inner, &ip, sizeof ip))
             return -1;
+        before = ip;
         ip.sum = 0;
         __builtin_memcpy(ip.from, flow->to, 4);
         __builtin_memcpy(ip.to, flow->from, 4);
         ip.sum = folded((uint32_t)bpf_csum_diff(NULL, 0, (__be32 *)&ip, sizeof ip, 0));
+        difference =
+            (uint32_t)bpf_csum_diff((__be32 *)&before, sizeof before, (__be32 *)&ip, sizeof ip, 0);
+        bpf_l4_csum_replace(skb, sum_at, 0, difference, 0);
         bpf_skb_store_bytes(skb, inner, &ip, sizeof ip, 0);
     } else {
         struct ends before;

@@ -45,11 +45,41 @@ struct {
     __uint(max_entries, L4_FORWARD_EVENTS_BYTES);
 } events SEC(".maps");
 
+/* The packet that this processor reads, and the one that it quotes. why a map: the verifier then
+ * does not follow each value that their fields may have, and looks at a path once instead of dozens
+ * of times. */
+struct reading {
+    struct packet packet, quoted;
+};
+TABLE(reading, PERCPU_ARRAY, 0, 1, uint32_t, struct reading);
+
+HERE struct reading *read_now(void)
+{
+    const uint32_t zero = 0;
+    return bpf_map_lookup_elem(&reading, &zero);
+}
+
+/* A function that is not static: the verifier looks at it once, and not at each call. All it gets
+ * are numbers and the packet. why no pointers: a process without CAP_PERFMON may not give it any.
+ */
+#define APART(type, name, ...)                                                                     \
+    type name(__VA_ARGS__);                                                                        \
+    __noinline type name(__VA_ARGS__)
+
 /* The two entries of a flow that is made. why a map: a program's stack has 512 bytes. */
 struct made {
     struct l4_forward_flow ways[2];
 };
 TABLE(making, PERCPU_ARRAY, 0, 1, uint32_t, struct made);
+
+/* The next local port towards each backend; 0: none was taken yet. */
+TABLE(next_ports, ARRAY, 0, L4_FORWARD_BACKENDS_MAX, uint32_t, uint32_t);
+
+/* ICMP errors that this processor has made in this stretch of time. */
+struct errors {
+    uint64_t stretch, count;
+};
+TABLE(errors, PERCPU_ARRAY, 0, 1, uint32_t, struct errors);
 
 HERE void count_drop(enum l4_forward_drop why)
 {

@@ -113,12 +113,14 @@ HERE bool read_ipv4(const struct __sk_buff *skb, struct packet *packet, uint16_t
     packet->ttl = ip.ttl;
     packet->sum = ip.sum;
     packet->bytes = bpf_ntohs(ip.bytes);
+    if (!packet->bytes && skb->gso_size) /* more than 64 KiB: BIG TCP */
+        packet->bytes = skb->len - IP_AT;
     packet->id = ip.id;
     *fragment = bpf_ntohs(ip.fragment);
     packet->whole = *fragment & IPV4_WHOLE;
     packet->fragment = *fragment & (IPV4_OFFSET | IPV4_MORE);
     *fragment &= IPV4_OFFSET;
-    return packet->bytes >= sizeof ip;
+    return packet->bytes >= sizeof ip && packet->bytes <= skb->len - IP_AT;
 }
 
 HERE bool read_ipv6(const struct __sk_buff *skb, struct packet *packet, uint16_t *fragment)
@@ -134,6 +136,8 @@ HERE bool read_ipv6(const struct __sk_buff *skb, struct packet *packet, uint16_t
     packet->ttl = ip.hops;
     packet->bytes = sizeof ip + bpf_ntohs(ip.bytes);
     packet->whole = true;
+    if (packet->bytes > skb->len - IP_AT)
+        return false;
     if (ip.next != NEXT_FRAGMENT)
         return true;
     struct ipv6_fragment header;
@@ -164,6 +168,8 @@ HERE enum content read_content(const struct __sk_buff *skb, struct packet *packe
         packet->acknowledged = bpf_ntohl(tcp.acknowledged);
         packet->flags = tcp.flags;
         packet->head = (tcp.words >> 4) * 4;
+        if (packet->head < sizeof tcp)
+            return NOTHING;
     } else if (packet->key.protocol == IPPROTO_UDP) {
         if (!load(skb, packet->at, &tcp, sizeof(struct udp)))
             return NOTHING;
@@ -177,14 +183,17 @@ HERE enum content read_content(const struct __sk_buff *skb, struct packet *packe
     }
     packet->key.from_port = tcp.from;
     packet->key.to_port = tcp.to;
-    return SEGMENT;
+    /* why: what follows the IP packet in its frame is not part of it. */
+    const bool is_cut = packet->at - IP_AT + packet->head > packet->bytes;
+    return is_cut ? NOTHING : SEGMENT;
 }
 
 /* Reads a packet. */
 HERE enum content read_packet(const struct __sk_buff *skb, struct packet *packet)
 {
     uint16_t fragment = 0;
-    if (skb->pkt_type != PACKET_HOST)
+    /* why no VLAN: the packet comes in once more, at the interface of that VLAN. */
+    if (skb->pkt_type != PACKET_HOST || skb->vlan_present)
         return NOTHING;
     if (skb->protocol == bpf_htons(ETH_P_IP)) {
         if (!read_ipv4(skb, packet, &fragment))
