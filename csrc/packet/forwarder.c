@@ -93,6 +93,7 @@ int l4_forwarder_tick(struct l4_forwarder *f, uint64_t now_us)
     L4_MAPPED(f->settings, struct l4_forward_settings, 0)->beat_ns = now_us * 1000;
     L4_SET(row->beat_ms, now_us / 1000);
     L4_OWN_ADD(row->turns, 1);
+    L4_SET(row->state, L4_WORKER_RUNS);
     l4_published_follow(f);
     return l4_sweep_slice(f);
 }

@@ -181,6 +181,11 @@ class Listener(NamedTuple):
         return cls(row, digest) if used else None
 
 
+def generation(turn: bytes) -> int:
+    """Returns the generation of a pool's view; 0: there is none yet."""
+    return int.from_bytes(turn[8:12], "little")
+
+
 FREE_LISTENER = bytes(_LISTENER.size)
 FREE_BACKEND = bytes(_BACKEND.size)
 

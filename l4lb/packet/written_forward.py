@@ -33,6 +33,14 @@ class Wanted:
     sources: Sources = field(default_factory=Sources)
 
 
+    def keep(self, written: Written, service: bytes) -> None:
+        """Leaves a service as it was."""
+        before = written.now.services.get(("services", service))
+        if before is not None:
+            self.services["services", service] = before
+            self.routes = {**written.now.routes, **self.routes}
+
+
 class Written:
     """The content of the maps. Methods raise OSError."""
 
@@ -69,6 +77,14 @@ class Written:
 
     def _get(self, name: str, number: int) -> bytes:
         return self._program.get(name, tables.index(number)) or b""
+
+    @property
+    def now(self) -> Wanted:
+        return self._now
+
+    def is_ready(self, pool: int) -> bool:
+        """Returns whether the packet process has published a view of the pool."""
+        return tables.generation(self._get("turns", pool)) > 0
 
     def put(self, wanted: Wanted) -> None:
         """Puts these rows in force."""

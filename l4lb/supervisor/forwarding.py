@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from l4lb.native.bpf import Program
 
 SYNC_MS = 1_000
+READY_MS = 25  # more than a tick of the packet process
 SOURCES_EVERY = 10  # syncs between two looks at the host's own addresses to backends
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOG = l4lb.log.get("supervisor")
@@ -72,7 +73,7 @@ class Forwarding(Helper):
         self._sources: dict[tuple[str, int], str] = {}
         self._syncs = 0
         self._routes: tuple[Any, int] = (None, 0)  # what they were made of, the number of their set
-        self._draining = False
+        self._draining = self._pending = False
         self._told_auto: set[str] = set()
         self._old_fds: list[int] = []
         self.tally_fd = tally.make("l4lb-packet")
@@ -190,6 +191,7 @@ class Forwarding(Helper):
         if not self.alive:
             self.start()
         self._reactor.every(SYNC_MS, self.sync)
+        self.soon()
 
     def configure(self, config: Config) -> None:
         """Another configuration is in force."""
@@ -202,6 +204,12 @@ class Forwarding(Helper):
                 self.follow()
             except L4lbError as error:
                 LOG.error("no packets are forwarded; workers serve", why=error.message)
+
+    def soon(self) -> None:
+        """Syncs when the packet process has had time to publish a view."""
+        if not self._pending:
+            self._pending = True
+            self._reactor.after(READY_MS, self.sync)
 
     def _run(self, channel: socket.socket) -> int:
         from l4lb.packet.main import PacketSetup, run
@@ -221,6 +229,7 @@ class Forwarding(Helper):
 
     def sync(self) -> None:
         """Makes the maps say what the configuration says."""
+        self._pending = False
         if self._program is None or self._written is None or self._config is None:
             return
         try:
@@ -271,10 +280,15 @@ class Forwarding(Helper):
         sets = {name: self._routes[1] + at for at, name in enumerate(made_of)}
         for name, rows in routes.items():
             found.routes |= wanted.route_rows(rows, sets[name], number_of)
+        ready = {p: written.is_ready(number_of(p)) for p in wanted.pools_of(config, list(routes))}
         for one in fronts:
             number = written.listeners[one.digest]
             listener = config.listeners[one.listener]
             found.listeners[number] = tables.Listener(one.row, one.digest)
+            if not all(ready[name] for name in listener.pools):
+                found.keep(written, one.service)
+                self.soon()
+                continue
             found.services["services", one.service] = tables.Place(
                 number, number_of(listener.main_pool),
                 sets[one.listener] if listener.routes else 0, one.interface,

@@ -281,6 +281,8 @@ def _compiled(listener: Listener, pool_rows: Mapping[str, int]) -> Iterator[dict
     requests are in http_routes.py."""
     for route in () if listener.protocol == "http" else listener.routes:
         assert route.pool is not None
+        if route.source_mac is not None:
+            continue  # the kernel's: a worker sees no frames
         ways = list(
             itertools.product(route.sni or (None,), route.alpn or (None,), route.source or (None,))
         )
