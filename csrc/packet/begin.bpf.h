@@ -1,6 +1,8 @@
 /* Flows that begin: whose a packet is, its backend, the port towards the backend, and the entries.
  *
  * The flow is made in a map (`making`) by one step after the other.
+ *
+ * why: long for a header: a program of the kernel is one object, and links nothing.
  */
 #ifndef L4_PACKET_BEGIN_BPF_H
 #define L4_PACKET_BEGIN_BPF_H

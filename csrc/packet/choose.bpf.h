@@ -1,5 +1,8 @@
 /* The choice of a backend, as core/pick.h makes it: the same client meets the same backend by way
- * of a worker and here. */
+ * of a worker and here.
+ *
+ * why: long for a header: a program of the kernel is one object, and links nothing.
+ */
 #ifndef L4_PACKET_CHOOSE_BPF_H
 #define L4_PACKET_CHOOSE_BPF_H
 

@@ -4,6 +4,8 @@
  * acknowledged what the backend's SYN-ACK said, or has sent a datagram after an answer. Young ones
  * are in a table that drops the oldest, so a flood of made-up sources drops its own; proven ones
  * are in one that drops nothing.
+ *
+ * why: long for a header: a program of the kernel is one object, and links nothing.
  */
 #ifndef L4_PACKET_FLOW_BPF_H
 #define L4_PACKET_FLOW_BPF_H

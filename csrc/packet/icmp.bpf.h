@@ -1,5 +1,8 @@
 /* ICMP errors: those that this host makes for a packet that it cannot forward, and those of others
- * about packets that it has forwarded. RFC 792, RFC 1191, RFC 4443. */
+ * about packets that it has forwarded. RFC 792, RFC 1191, RFC 4443.
+ *
+ * why: long for a header: a program of the kernel is one object, and links nothing.
+ */
 #ifndef L4_PACKET_ICMP_BPF_H
 #define L4_PACKET_ICMP_BPF_H
 

@@ -1,4 +1,6 @@
 /* A packet as it comes in at an Ethernet interface: what is read of it. For programs of the kernel.
+ *
+ * why: long for a header: a program of the kernel is one object, and links nothing.
  */
 #ifndef L4_PACKET_PACKET_BPF_H
 #define L4_PACKET_PACKET_BPF_H

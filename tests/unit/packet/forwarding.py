@@ -39,21 +39,26 @@ class Forward:
         made = self.made
         made.put("settings", bytes(4), tables.Settings(*KEYS).packed())
         for number, family in enumerate((4, 6)):
-            one = tables.Backend(BACKEND[family], FRONT if mode in ("mac", "ipip") else BACK,
-                                 tables.PRIMARY | tables.ANY, number, number, bytes(16),
-                                 OURS[family])  # fmt: skip
-            made.put("backends", tables.index(number), one.packed())
-            made.put("pools", tables.index(number),
-                     tables.Pool(balance, mode=tables.MODES[mode], **pool).packed())  # fmt: skip
-            made.put(
-                "slots", tables.index(number), (number * 0x0001000100010001).to_bytes(8, "little")
-            )
-            view = (4 * number, 1, 0, 0, 4 * number, 1)
-            made.put("views", tables.index(2 * number),
-                     b"".join(v.to_bytes(4, "little") for v in view) + bytes(8))  # fmt: skip
+            port = FRONT if mode in ("mac", "ipip") else BACK
+            self.teach_pool(number, BACKEND[family], port, OURS[family], mode=mode,
+                            balance=balance, **pool)  # fmt: skip
             for protocol in ("tcp", "udp"):
                 made.put("services", tables.service(VIP[family], FRONT, protocol),
                          tables.Place(0, number).packed())  # fmt: skip
+
+    def teach_pool(self, number: int, address: str, port: int, source: str, *, mode: str = "nat",
+                   balance: int = ROUND_ROBIN, **pool: int) -> None:  # fmt: skip
+        """Makes a pool with one backend, both of this number."""
+        made = self.made
+        one = tables.Backend(address, port, tables.PRIMARY | tables.ANY, number, number, bytes(16),
+                             source)  # fmt: skip
+        made.put("backends", tables.index(number), one.packed())
+        made.put("pools", tables.index(number),
+                 tables.Pool(balance, mode=tables.MODES[mode], **pool).packed())  # fmt: skip
+        made.put("slots", tables.index(number), (number * 0x0001000100010001).to_bytes(8, "little"))
+        view = (4 * number, 1, 0, 0, 4 * number, 1)
+        made.put("views", tables.index(2 * number),
+                 b"".join(v.to_bytes(4, "little") for v in view) + bytes(8))  # fmt: skip
 
     def attach(self, *names: str) -> None:
         self.links += [self.made.link(socket.if_nametoindex(name), TCX_INGRESS) for name in names]
