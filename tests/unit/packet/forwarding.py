@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from l4lb.native.bpf_rows import TCX_INGRESS
 from l4lb.packet import program, tables
-from tests.e2e.harness.netns import Route, in_namespace
+from e2e.harness.netns import Route, in_namespace
 
 if TYPE_CHECKING:
     from l4lb.native.bpf import Program
@@ -142,3 +144,11 @@ def client(route: Route, family: int, kind: int = socket.SOCK_STREAM) -> socket.
 def set_forwarding(name: str, on: bool) -> None:
     for family in ("ipv4", "ipv6"):
         Path(f"/proc/sys/net/{family}/conf/{name}/forwarding").write_text(str(int(on)))
+
+
+def skip_without_rights() -> None:
+    """Skips a test where this host loads no programs."""
+    try:
+        loaded(1024).made.close()
+    except OSError as error:
+        pytest.skip(f"this host loads no programs: {error}")
