@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_link.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,6 +122,13 @@ int l4_bpf_link(int program, int target, uint32_t attach)
     return link == -EINVAL ? -EOPNOTSUPP : link;
 }
 
+int l4_bpf_link_xdp(int program, int interface, bool in_driver)
+{
+    LIBBPF_OPTS(bpf_link_create_opts, options,
+                .flags = in_driver ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE);
+    return bpf_link_create(program, interface, BPF_XDP, &options);
+}
+
 int l4_bpf_relink(int program, int link)
 {
     return bpf_link_update(link, program, NULL);
@@ -212,8 +220,8 @@ int l4_bpf_run(int program, const void *packet, uint32_t bytes, void *out, uint3
 {
     struct __sk_buff context = {.ifindex = (uint32_t)interface, .gso_segs = segments};
     LIBBPF_OPTS(bpf_test_run_opts, test, .data_in = packet, .data_size_in = bytes, .data_out = out,
-                .data_size_out = out_bytes ? *out_bytes : 0, .ctx_in = &context,
-                .ctx_size_in = sizeof context, .repeat = (int)repeat);
+                .data_size_out = out_bytes ? *out_bytes : 0, .ctx_in = interface ? &context : NULL,
+                .ctx_size_in = interface ? sizeof context : 0, .repeat = (int)repeat);
     const int error = bpf_prog_test_run_opts(program, &test);
     *ns = test.duration;
     if (out_bytes)

@@ -54,6 +54,11 @@ L4_MUST_CHECK int l4_bpf_check(const struct l4_bpf_kind *kind, int program, cons
  * no such links. */
 L4_MUST_CHECK int l4_bpf_link(int program, int target, uint32_t attach);
 
+/* Attaches a program of XDP by a link, in the interface's driver or else behind it. Returns the
+ * descriptor of the link; -EOPNOTSUPP: the driver has no XDP; -EBUSY, -EEXIST: another program is
+ * there. */
+L4_MUST_CHECK int l4_bpf_link_xdp(int program, int interface, bool in_driver);
+
 /* Puts this program in the place of the one that is attached by the link. */
 L4_MUST_CHECK int l4_bpf_relink(int program, int link);
 
@@ -92,7 +97,8 @@ L4_MUST_CHECK int l4_bpf_pinned(const char *path);
 
 /* ---- tests ---------------------------------------------------------------------------------- */
 
-/* Runs the program on a packet, as if it came in at the interface. out: NULL, or room for the
+/* Runs the program on a packet, as if it came in at the interface; 0: at the loopback interface, as
+ * programs of XDP must. out: NULL, or room for the
  * packet that the program has made of it; *out_bytes: its room, then the packet's length. Returns
  * the program's answer (TC_ACT_*, XDP_*) or -errno - 1000. */
 int l4_bpf_run(int program, const void *packet, uint32_t bytes, void *out, uint32_t *out_bytes,

@@ -21,10 +21,15 @@ static const struct l4_bpf_map facts[L4_SHIELD_MAPS] = {
                              -1},
     [L4_SHIELD_KNOWN] = {"known", sizeof(struct l4_shield_client), sizeof(uint32_t), 0, -1},
     [L4_SHIELD_COUNTS] = {"counts", sizeof(uint32_t), sizeof(struct l4_shield_count), 0, -1},
+    [L4_SHIELD_BUCKETS] = {"buckets", sizeof(struct l4_shield_source),
+                           sizeof(struct l4_shield_bucket), 0, -1},
+    [L4_SHIELD_SETTINGS] = {"settings", sizeof(uint32_t), sizeof(struct l4_shield_settings), 0, -1},
 };
 
-static const struct l4_bpf_kind kind = {"l4lb_shield", BPF_PROG_TYPE_SCHED_CLS, L4_SHIELD_MAPS,
-                                        facts};
+static const struct l4_bpf_kind kinds[] = {
+    {"l4lb_shield", BPF_PROG_TYPE_SCHED_CLS, L4_SHIELD_MAPS, facts},
+    {"l4lb_shield", BPF_PROG_TYPE_XDP, L4_SHIELD_MAPS, facts},
+};
 
 static void clear(struct l4_shield *shield)
 {
@@ -33,18 +38,25 @@ static void clear(struct l4_shield *shield)
         shield->maps[i] = -1;
 }
 
-int l4_shield_load(const void *object, size_t bytes, struct l4_shield *shield, char *why,
-                   size_t room)
+int l4_shield_load(const void *object, size_t bytes, bool is_xdp, struct l4_shield *shield,
+                   char *why, size_t room)
 {
-    const int error = l4_bpf_load(&kind, object, bytes, &shield->program, shield->maps, why, room);
+    shield->is_xdp = is_xdp;
+    const int error =
+        l4_bpf_load(&kinds[is_xdp], object, bytes, &shield->program, shield->maps, why, room);
     if (error)
         clear(shield);
     return error;
 }
 
-int l4_shield_check(const struct l4_shield *shield)
+int l4_shield_check(struct l4_shield *shield)
 {
-    return l4_bpf_check(&kind, shield->program, shield->maps);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        shield->is_xdp = kinds[i].type == BPF_PROG_TYPE_XDP;
+        if (!l4_bpf_check(&kinds[i], shield->program, shield->maps))
+            return 0;
+    }
+    return -EPROTO;
 }
 
 void l4_shield_close(struct l4_shield *shield)
@@ -59,9 +71,10 @@ void l4_shield_close(struct l4_shield *shield)
 
 /* ---- interfaces ------------------------------------------------------------------------------ */
 
-int l4_shield_link(const struct l4_shield *shield, int interface)
+int l4_shield_link(const struct l4_shield *shield, int interface, bool in_driver)
 {
-    return l4_bpf_link(shield->program, interface, TCX_INGRESS);
+    return shield->is_xdp ? l4_bpf_link_xdp(shield->program, interface, in_driver)
+                          : l4_bpf_link(shield->program, interface, TCX_INGRESS);
 }
 
 int l4_shield_relink(const struct l4_shield *shield, int link)
@@ -151,5 +164,6 @@ int l4_shield_fill(const struct l4_shield *shield, const struct l4_shield_networ
 int l4_shield_run(const struct l4_shield *shield, const void *packet, uint32_t bytes, int interface,
                   uint32_t segments, uint32_t repeat, uint32_t *ns)
 {
-    return l4_bpf_run(shield->program, packet, bytes, NULL, NULL, interface, segments, repeat, ns);
+    return l4_bpf_run(shield->program, packet, bytes, NULL, NULL, shield->is_xdp ? 0 : interface,
+                      segments, repeat, ns);
 }

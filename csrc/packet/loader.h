@@ -13,26 +13,29 @@
 #include "packet/networks.h"
 
 struct l4_shield {
+    bool is_xdp; /* a program of XDP, and not of tc */
     int program;
     int maps[L4_SHIELD_MAPS]; /* enum l4_shield_map */
 };
 
 /* Loads the program from the object file in memory, with new maps. The descriptors are closed by an
  * exec. why: room for the kernel's reasons as text, with a NUL. */
-L4_MUST_CHECK int l4_shield_load(const void *object, size_t bytes, struct l4_shield *shield,
-                                 char *why, size_t room);
+L4_MUST_CHECK int l4_shield_load(const void *object, size_t bytes, bool is_xdp,
+                                 struct l4_shield *shield, char *why, size_t room);
 
-/* Are these descriptors a shield's, with the maps of this layout? Returns 0 or -EPROTO. */
-L4_MUST_CHECK int l4_shield_check(const struct l4_shield *shield);
+/* Are these descriptors a shield's, with the maps of this layout? Sets is_xdp. Returns 0 or
+ * -EPROTO. */
+L4_MUST_CHECK int l4_shield_check(struct l4_shield *shield);
 
 /* Closes the descriptors. */
 void l4_shield_close(struct l4_shield *shield);
 
 /* ---- interfaces ----------------------------------------------------------------------------- */
 
-/* Attaches the program by a tcx link. Returns the descriptor of the link; -EOPNOTSUPP: the kernel
- * has no tcx. */
-L4_MUST_CHECK int l4_shield_link(const struct l4_shield *shield, int interface);
+/* Attaches the program by a link: of tcx, or of XDP, in_driver: in the interface's driver or else
+ * in front of tc. Returns the descriptor of the link; -EOPNOTSUPP: the kernel has no tcx, or the
+ * driver no XDP; -EBUSY, -EEXIST: another program of XDP is there. */
+L4_MUST_CHECK int l4_shield_link(const struct l4_shield *shield, int interface, bool in_driver);
 
 /* Puts this program in the place of the one that is attached by the link. */
 L4_MUST_CHECK int l4_shield_relink(const struct l4_shield *shield, int link);

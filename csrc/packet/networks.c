@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 typedef unsigned __int128 wide; /* an address as a number, in its upper bits */
 
 static wide number_of(const struct l4_addr *addr)
@@ -37,19 +39,14 @@ static struct l4_shield_network network_of(wide first, uint32_t bits, uint16_t f
     return network;
 }
 
-/* Networks in an array with room for `max`, and how many there would be. */
-struct list {
-    struct l4_shield_network *networks;
-    size_t count, max;
-};
-
-/* Adds the fewest networks that cover all addresses from `first` to `last`. unit: what one address
- * is in the number. */
-static void cover(struct list *list, wide first, wide last, uint16_t family, uint32_t number,
-                  uint8_t value)
+/* Writes the fewest networks that cover all addresses from `first` to `last`. unit: what one
+ * address is in the number. Returns how many they are. */
+static size_t cover(struct l4_shield_network *networks, wide first, wide last, uint16_t family,
+                    uint32_t number, uint8_t value)
 {
     const uint32_t width = family == AF_INET ? 32 : 128;
     const wide unit = (wide)1 << (128 - width);
+    size_t count = 0;
     for (;;) {
         uint32_t bits = width;
         wide size = unit; /* of the network; 0: 2^128, all addresses */
@@ -57,49 +54,58 @@ static void cover(struct list *list, wide first, wide last, uint16_t family, uin
             size *= 2;
             bits--;
         }
-        if (list->networks && list->count < list->max)
-            list->networks[list->count] = network_of(first, bits, family, number, value);
-        list->count++;
+        L4_ASSERT(count < L4_SHIELD_WALK_MIN);
+        networks[count++] = network_of(first, bits, family, number, value);
         if (!bits || first + (size - 1) >= last)
-            return;
+            return count;
         first += size;
     }
 }
 
-/* Goes through the spans of one family. Neighbours with the same value count as one span: a set's
- * tree cuts them anywhere. */
-static void add_family(struct list *list, const struct l4_cidr *set, size_t room, uint16_t family,
-                       uint32_t number)
+struct l4_shield_walk l4_shield_walk_begin(uint32_t number)
 {
-    const wide unit = family == AF_INET ? (wide)1 << 96 : 1;
-    const wide end = (wide)-1 - (unit - 1); /* the last address */
-    wide first = 0, at = 0;
-    uint8_t before = 0;
-    for (;;) {
-        const struct l4_addr addr = address_of(at, family);
-        struct l4_addr last;
-        const uint8_t value = l4_cidr_span(set, room, &addr, &last);
-        if (value != before && before)
-            cover(list, first, at - unit, family, number, before);
-        if (value != before)
-            first = at;
-        before = value;
-        at = number_of(&last);
-        if (list->count > list->max)
-            return;
-        if (at >= end)
-            break;
-        at += unit;
-    }
-    if (before)
-        cover(list, first, end, family, number, before);
+    return (struct l4_shield_walk){.at.family = AF_INET, .from.family = AF_INET, .number = number};
 }
 
-size_t l4_shield_networks(const struct l4_cidr *set, size_t room, uint32_t number,
-                          struct l4_shield_network *networks, size_t max)
+/* Looks at the span at walk->at. Neighbours with the same value count as one span: a set's tree
+ * cuts them anywhere. Returns how many networks end here. */
+static size_t walk_span(struct l4_shield_walk *walk, const struct l4_cidr *set, size_t room,
+                        struct l4_shield_network *networks)
 {
-    struct list list = {.networks = networks, .max = max};
-    add_family(&list, set, room, AF_INET, number);
-    add_family(&list, set, room, AF_INET6, number);
-    return list.count;
+    const uint16_t family = walk->at.family;
+    const wide unit = family == AF_INET ? (wide)1 << 96 : 1;
+    const wide end = (wide)-1 - (unit - 1); /* the last address */
+    const wide at = number_of(&walk->at);
+    struct l4_addr last;
+    const uint8_t value = l4_cidr_span(set, room, &walk->at, &last);
+    size_t count = 0;
+    if (value != walk->value) {
+        if (walk->value)
+            count = cover(networks, number_of(&walk->from), at - unit, family, walk->number,
+                          walk->value);
+        walk->from = walk->at;
+        walk->value = value;
+    }
+    if (number_of(&last) < end) {
+        walk->at = address_of(number_of(&last) + unit, family);
+        return count;
+    }
+    if (value)
+        count += cover(networks + count, number_of(&walk->from), end, family, walk->number, value);
+    walk->value = 0;
+    walk->at = walk->from = address_of(0, family == AF_INET ? AF_INET6 : 0);
+    return count;
+}
+
+size_t l4_shield_walk_next(struct l4_shield_walk *walk, const struct l4_cidr *set, size_t room,
+                           struct l4_shield_network *networks, size_t max)
+{
+    size_t count = 0;
+    L4_ASSERT(max >= 2 * L4_SHIELD_WALK_MIN);
+    for (size_t spans = 0; spans < max; spans++) {
+        if (!walk->at.family || max - count < 2 * L4_SHIELD_WALK_MIN)
+            break;
+        count += walk_span(walk, set, room, networks + count);
+    }
+    return count;
 }

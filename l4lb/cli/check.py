@@ -21,6 +21,7 @@ def command(file: str, as_json: bool) -> int:
     from l4lb.config import plain
     from l4lb.config.reading import parse
     from l4lb.http import pages
+    from l4lb.packet import checked as shield
     from l4lb.policy import checked
     from l4lb.supervisor.access import network_lists
     from l4lb.supervisor.process import seccomp
@@ -50,7 +51,7 @@ def command(file: str, as_json: bool) -> int:
         else:
             click.echo(error.message, err=True)
         return error.exit_status
-    said = (*config.warnings, *checked.faults_of_lists(config))
+    said = (*config.warnings, *checked.faults_of_lists(config), *shield.warnings(config))
     if as_json:
         warnings = [asdict(warning) for warning in said]
         shown = {"ok": True, "errors": [], "warnings": warnings, "config": plain.to_plain(config)}

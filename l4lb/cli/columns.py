@@ -143,8 +143,11 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
     ),
     "shield": (
         _name("listener"), Column("shield", 1), _number("denied"), _number("blocked"),
+        _number("source_rate", 2, "over rate"),
         _number("denied_bytes", 3, "denied bytes"), _number("blocked_bytes", 4, "blocked bytes"),
+        _number("source_rate_bytes", 5, "over rate bytes", rare=True),
         _number("dry_denied", 2, rare=True), _number("dry_blocked", 2, rare=True),
+        _number("dry_source_rate", 2, rare=True),
         _sentence("workers", rare=True),
     ),
     "workers": (

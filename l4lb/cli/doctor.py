@@ -25,7 +25,7 @@ def _need(file: str | None) -> Need:
     if file is None:
         return Need(max_connections=Limits().max_connections, workers=default_workers(), udp=True)
     config = parse.load(file)
-    listeners = config.listeners.values()
+    listeners, packet = config.listeners.values(), config.process.packet
     return Need(
         max_connections=config.limits.max_connections,
         workers=config.process.workers,
@@ -33,6 +33,8 @@ def _need(file: str | None) -> Need:
         udp=any(one.protocol == "udp" for one in listeners),
         backends=sum(len(pool.backends) for pool in config.pools.values()),
         seccomp=config.process.seccomp,
+        shield="off" if packet is None else packet.shield,
+        interfaces=() if packet is None else packet.interfaces,
     )
 
 
@@ -56,11 +58,13 @@ def _text(found: Sequence[Check]) -> str:
 @click.option("--strict", is_flag=True, help="Exit with status 1 if any verdict is not ok.")
 def command(file: str | None, as_json: bool, strict: bool) -> int:
     """Reports settings of this host that will cause trouble, with remedies. Changes nothing."""
+    from l4lb.doctor import packet
     from l4lb.doctor.checks import examine
     from l4lb.doctor.host import Host
     from l4lb.supervisor.process import seccomp
 
-    found = list(examine(Host(seccomp=seccomp.unavailable()), _need(file)))
+    host, need = Host(seccomp=seccomp.unavailable()), _need(file)
+    found = [*examine(host, need), *packet.examine(host, need)]
     if as_json:
         json.dump([asdict(one) for one in found], sys.stdout)
         click.echo()

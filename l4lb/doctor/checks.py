@@ -37,6 +37,8 @@ class Need:
     udp: bool = False
     backends: int = 0  # 0: not known
     seccomp: Literal["auto", "on", "off"] = "auto"
+    shield: Literal["tc", "xdp", "off"] = "off"
+    interfaces: Sequence[str] = ()  # of the shield
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Check:
 Rule = Callable[[Host, Need], Check | None]
 
 
-def _judged(
+def judged(
     name: str,
     value: object,
     sound: bool,
@@ -65,6 +67,7 @@ def _judged(
     remedy: str,
     verdict: Verdict = "warn",
 ) -> Check:
+    """Returns a check; verdict: if the setting is not sound."""
     if sound:
         return Check(name, str(value), "ok", wanted)
     return Check(name, str(value), verdict, wanted, meaning, remedy)
@@ -78,7 +81,7 @@ def _at_least(host: Host, name: str, minimum: int, meaning: str) -> Check | None
     value = host.sysctl(name)
     if value is None:
         return None
-    return _judged(
+    return judged(
         name, value, value >= minimum, wanted=f"{minimum} or more", meaning=meaning,
         remedy=_set(name, minimum),
     )  # fmt: skip
@@ -89,7 +92,7 @@ def _kernel(host: Host, _: Need) -> Check | None:
     match = re.match(r"(\d+)\.(\d+)", release)
     if match is None:
         return None
-    return _judged(
+    return judged(
         "kernel", release, (int(match[1]), int(match[2])) >= OLDEST_KERNEL,
         wanted="5.14 or later",
         meaning="queued clients of a socket that closes are reset: there is no tcp_migrate_req",
@@ -100,7 +103,7 @@ def _kernel(host: Host, _: Need) -> Check | None:
 def _open_files(host: Host, need: Need) -> Check:
     wanted = 2 * need.max_connections + SPARE_FILES
     sessions = max(0, host.open_files - SPARE_FILES) // 2
-    return _judged(
+    return judged(
         "open files",
         "unlimited" if host.open_files >= UNLIMITED else host.open_files,
         host.open_files >= wanted,
@@ -124,7 +127,7 @@ def _file_max(host: Host, need: Need) -> Check | None:
     if used is None or maximum is None:
         return None
     wanted = used + 2 * need.max_connections
-    return _judged(
+    return judged(
         "fs.file-max", f"{maximum} ({used} used)", maximum >= wanted, wanted=f"{wanted} or more",
         meaning="the whole host runs out of open files", remedy=_set("fs.file-max", 2 * wanted),
         verdict="bad",
@@ -150,7 +153,7 @@ def _port_range(host: Host, need: Need) -> Check | None:
     wanted = PORTS_WANTED
     if need.backends:
         wanted = min(64_511, max(PORTS_WANTED, need.max_connections // need.backends))
-    return _judged(
+    return judged(
         name, f"{found[0]} {found[1]} ({ports} ports)", ports >= wanted,
         wanted=f"{wanted} ports or more",
         meaning=f"at most {ports} connections to one backend address from one source address",
@@ -162,7 +165,7 @@ def _tw_reuse(host: Host, _: Need) -> Check | None:
     value = host.sysctl("net.ipv4.tcp_tw_reuse")
     if value is None:
         return None
-    return _judged(
+    return judged(
         "net.ipv4.tcp_tw_reuse", value, value in (1, 2), wanted="1 or 2",
         meaning="a port that served a backend cannot serve it again for a minute",
         remedy=_set("net.ipv4.tcp_tw_reuse", 1),
@@ -191,7 +194,7 @@ def _udp_buffer(host: Host, need: Need, name: str, what: str) -> Check | None:
     value = host.sysctl(name)
     if value is None:
         return None
-    return _judged(
+    return judged(
         name, value, value >= UDP_BUFFER or not need.udp, wanted=f"{UDP_BUFFER} or more for UDP",
         meaning=f"bursts of datagrams {what} are dropped by the kernel",
         remedy=_set(name, UDP_BUFFER),
@@ -205,7 +208,7 @@ def _conntrack(host: Host, need: Need) -> Check | None:
         return None
     count = host.sysctl("net.netfilter.nf_conntrack_count") or 0
     wanted = count + 2 * need.max_connections
-    return _judged(
+    return judged(
         name, f"{maximum} ({count} used)", maximum >= wanted, wanted=f"{wanted} or more",
         meaning="when the table of connection tracking is full the kernel drops new connections",
         remedy=_set(name, wanted) + "; or `notrack` rules for the balancer's ports",
@@ -224,7 +227,7 @@ def _pipe_pages(host: Host, _: Need) -> Check | None:
         return None
     free = value == 0 or host.may(CAP_SYS_RESOURCE)
     shown = f"{value} (does not bind this user)" if free and value else value
-    return _judged(
+    return judged(
         name, shown, free or value >= PIPES_WANTED * PIPE_PAGES,
         wanted=f"{PIPES_WANTED * PIPE_PAGES} or more, or 0",
         meaning=f"only {value // PIPE_PAGES} pipes of full size for this user; the rest of the"
@@ -236,7 +239,7 @@ def _pipe_pages(host: Host, _: Need) -> Check | None:
 def _processes(host: Host, need: Need) -> Check:
     wanted = need.workers + 16
     shown = "unlimited" if host.processes >= UNLIMITED else host.processes
-    return _judged(
+    return judged(
         "processes", shown, host.is_root or host.processes >= wanted, wanted=f"{wanted} or more",
         meaning="a worker that died may not be replaced", verdict="bad",
         remedy=f"LimitNPROC={wanted} or more in the unit, or `ulimit -Hu`",
@@ -248,7 +251,7 @@ def _cpu_quota(host: Host, need: Need) -> Check | None:
     if quota is None:
         return None
     maximum = usable_cpus(host.root, host.cpus)
-    return _judged(
+    return judged(
         "CPU quota", f"{quota:.3g} CPUs", math.ceil(quota) >= need.workers,
         wanted=f"{need.workers} or more, for {need.workers} workers",
         meaning="the kernel stops all workers for the rest of each period once it is used up:"
@@ -258,7 +261,7 @@ def _cpu_quota(host: Host, need: Need) -> Check | None:
 
 
 def _workers(host: Host, need: Need) -> Check:
-    return _judged(
+    return judged(
         "workers", f"{need.workers} on {host.cpus} CPUs", need.workers <= host.cpus,
         wanted=f"{host.cpus} or fewer",
         meaning="workers share CPUs: each is pinned to one, and waits while another runs there",
@@ -284,7 +287,7 @@ def _clock(host: Host, _: Need) -> Check | None:
     if source is None:
         return None
     slow = source in ("hpet", "acpi_pm", "pit", "jiffies")
-    return _judged(
+    return judged(
         "clock source", source, not slow, wanted="one that is read without a system call",
         meaning="each look at the clock costs a microsecond",
         remedy=f"echo tsc > {path}, if it is among available_clocksource",
@@ -296,7 +299,7 @@ def _low_ports(host: Host, need: Need) -> Check | None:
     low = [port for port in need.ports if 0 < port < start]
     if not low:
         return None
-    return _judged(
+    return judged(
         "ports below " + str(start), ", ".join(map(str, low)),
         host.is_root or host.may(CAP_NET_BIND_SERVICE), wanted="the right to bind them",
         meaning="the service cannot start", verdict="bad",
@@ -309,7 +312,7 @@ def _seccomp(host: Host, need: Need) -> Check | None:
     if host.seccomp is None:
         return None
     shown = f"none: {host.seccomp}" if host.seccomp else "of workers and the checker"
-    return _judged(
+    return judged(
         "seccomp filters",
         "none: [process] seccomp is off" if need.seccomp == "off" else shown,
         not host.seccomp or need.seccomp == "off",

@@ -10,7 +10,9 @@ from pathlib import Path
 
 UNLIMITED = 1 << 62
 CAP_NET_BIND_SERVICE = 10  # linux/capability.h
+CAP_NET_ADMIN = 12
 CAP_SYS_RESOURCE = 24
+CAP_BPF = 39
 
 
 def _limit(kind: int) -> int:

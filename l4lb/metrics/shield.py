@@ -6,7 +6,7 @@ from l4lb import tally
 from l4lb.metrics.exposition import Scrape
 from l4lb.native.packet_rows import Counts
 
-REASONS = ("denied", "blocked")
+REASONS = ("denied", "blocked", "source_rate")
 
 
 def add(scrape: Scrape, fd: int) -> None:

@@ -11,7 +11,7 @@ SHIELD = (
         "l4lb_shield_packets_total",
         "counter",
         "Packets of new clients that the kernel dropped in front of the listener, by reason: denied"
-        " (access list), blocked.",
+        " (access list), blocked, source_rate (rate limit of a source).",
         LABELS,
     ),
     Metric("l4lb_shield_bytes_total", "counter", "Bytes of these packets.", LABELS),

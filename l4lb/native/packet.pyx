@@ -7,8 +7,8 @@ import os
 import socket
 
 from cpython.bytes cimport PyBytes_AS_STRING
-from libc.stdint cimport int64_t, uint16_t, uint32_t
-from libc.stdlib cimport free, malloc
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memcpy, memset
 
 from l4lb.native cimport c
@@ -25,6 +25,7 @@ POLICIES_MAX = L4_SHIELD_POLICIES_MAX
 NETWORKS_MAX = L4_SHIELD_NETWORKS_MAX
 KNOWN_MAX = L4_SHIELD_KNOWN_MAX
 HEADERS_MAX = L4_SHIELD_HEADERS_MAX
+SLICE = 1024  # networks that are put into the maps, or taken out, by one call
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 
 
@@ -48,30 +49,54 @@ cdef _check(int error):
 
 cdef class Networks:
     """The networks of one set, as the maps have them."""
+    cdef bytes built
+    cdef l4_shield_walk walk
     cdef l4_shield_network *rows
+    cdef size_t room
     cdef readonly size_t count
 
     def __cinit__(self, built, number):
-        """built: a set as sets.build makes it. Raises OverflowError if it has too many networks."""
-        cdef bytes whole = bytes(built)
-        cdef const l4_cidr *the_set = <const l4_cidr *><char *>PyBytes_AS_STRING(whole)
-        cdef size_t room = len(whole), maximum = NETWORKS_MAX
-        cdef uint32_t name = number
-        if not whole:
-            return
-        with nogil:
-            self.count = l4_shield_networks(the_set, room, name, NULL, 2 * maximum)
-        maximum = min(2 * maximum, self.count)
-        self.rows = <l4_shield_network *>malloc((maximum or 1) * sizeof(l4_shield_network))
-        if self.rows is NULL:
-            raise MemoryError
-        with nogil:
-            self.count = l4_shield_networks(the_set, room, name, self.rows, maximum)
-        if self.count > maximum:
-            raise OverflowError(f"more than {NETWORKS_MAX} networks")
+        self.built = bytes(built)
+        self.walk = l4_shield_walk_begin(number)
+        if not self.built:
+            self.walk.at.family = 0
 
     def __dealloc__(self):
         free(self.rows)
+
+    cdef _make_room(self):
+        cdef size_t room = max(4 * SLICE, 2 * self.room)
+        cdef void *rows
+        if self.room - self.count >= SLICE:
+            return
+        rows = realloc(self.rows, room * sizeof(l4_shield_network))
+        if rows is NULL:
+            raise MemoryError
+        self.rows, self.room = <l4_shield_network *>rows, room
+
+    def fill(self, Shield shield):
+        cdef const l4_cidr *the_set = <const l4_cidr *><char *>PyBytes_AS_STRING(self.built)
+        cdef size_t size = len(self.built), more, slice = SLICE
+        cdef int error
+        if not self.walk.at.family:
+            return False
+        self._make_room()
+        with nogil:
+            more = l4_shield_walk_next(&self.walk, the_set, size, self.rows + self.count, slice)
+            error = l4_shield_fill(&shield.shield, self.rows + self.count, more)
+        if error == -errno.ENOSPC:
+            raise OverflowError(f"more than {NETWORKS_MAX} networks")
+        _check(error)
+        self.count += more
+        return True
+
+    def empty(self, Shield shield):
+        cdef size_t less = min(self.count, SLICE)
+        self.walk.at.family = 0
+        self.count -= less
+        with nogil:
+            l4_shield_empty(&shield.shield, self.rows + self.count, less)
+        return self.count > 0
 
 
 cdef class Shield:
@@ -89,12 +114,12 @@ cdef class Shield:
         l4_shield_close(&self.shield)
 
     @staticmethod
-    def load(whole):
+    def load(whole, is_xdp=False):
         cdef Shield made = Shield()
         cdef char why[4096]
         cdef bytes program = whole
-        cdef int error = l4_shield_load(PyBytes_AS_STRING(program), len(program), &made.shield,
-                                        why, sizeof(why))
+        cdef int error = l4_shield_load(PyBytes_AS_STRING(program), len(program), is_xdp,
+                                        &made.shield, why, sizeof(why))
         if error:
             raise LoadError(-error, os.strerror(-error), why.decode(errors="replace").strip())
         return made
@@ -114,10 +139,14 @@ cdef class Shield:
     def fds(self):
         return [self.shield.program] + [self.shield.maps[i] for i in range(<int>L4_SHIELD_MAPS)]
 
+    @property
+    def is_xdp(self):
+        return self.shield.is_xdp
+
     # ---- interfaces ----------------------------------------------------------------------------
 
-    def link(self, interface):
-        return _check(l4_shield_link(&self.shield, interface))
+    def link(self, interface, in_driver=True):
+        return _check(l4_shield_link(&self.shield, interface, in_driver))
 
     def relink(self, link):
         _check(l4_shield_relink(&self.shield, link))
@@ -143,6 +172,7 @@ cdef class Shield:
     def put_policy(self, listener, policy):
         cdef uint32_t key = listener
         cdef l4_shield_policy value
+        memset(&value, 0, sizeof(value))
         value.proxies = policy.proxies
         value.blocks = policy.blocks
         value.speakers = policy.speakers
@@ -150,24 +180,25 @@ cdef class Shield:
         value.access = policy.access
         value.flags = (L4_SHIELD_JUDGES_ACCESS if policy.judges_access else 0) | \
             (L4_SHIELD_OTHERS_DENIED if policy.others_denied else 0) | \
-            (L4_SHIELD_DRY_RUN if policy.dry_run else 0)
+            (L4_SHIELD_DRY_RUN if policy.dry_run else 0) | \
+            (L4_SHIELD_DENIED_PASS if policy.denied_pass else 0)
+        if policy.rate is not None:
+            value.rate = _rate(policy.rate.step_ns, policy.rate.burst)
+            value.flags |= L4_SHIELD_RATES_ALONE if policy.rate.alone else 0
+            value.counted_as = policy.rate.listener
+            _put_mask(value.mask4, 4, policy.rate.prefix4)
+            _put_mask(value.mask6, 16, policy.rate.prefix6)
         _check(l4_shield_put(&self.shield, L4_SHIELD_POLICIES, &key, &value))
 
     def drop_policy(self, listener):
         cdef uint32_t key = listener
         _check(l4_shield_drop(&self.shield, L4_SHIELD_POLICIES, &key))
 
-    def fill(self, Networks networks):
-        cdef int error
-        with nogil:
-            error = l4_shield_fill(&self.shield, networks.rows, networks.count)
-        if error == -errno.ENOSPC:
-            raise OverflowError(f"more than {NETWORKS_MAX} networks")
-        _check(error)
-
-    def empty(self, Networks networks):
-        with nogil:
-            l4_shield_empty(&self.shield, networks.rows, networks.count)
+    def put_settings(self, rates):
+        cdef uint32_t key = 0
+        cdef l4_shield_settings value
+        value.rates = rates
+        _check(l4_shield_put(&self.shield, L4_SHIELD_SETTINGS, &key, &value))
 
     def put_known(self, client):
         cdef uint32_t nothing = 0
@@ -204,13 +235,14 @@ cdef class Shield:
             free(keys)
 
     def counts(self, listener):
-        cdef l4_shield_count sums[4]
+        cdef l4_shield_count sums[6]
         _check(l4_shield_read_counts(&self.shield, listener, sums))
         denied, blocked = <int>L4_SHIELD_BY_ACCESS, <int>L4_SHIELD_BY_BLOCK
-        dry = <int>L4_SHIELD_DRY
+        rate, dry = <int>L4_SHIELD_BY_RATE, <int>L4_SHIELD_DRY
         return Counts(sums[denied].packets, sums[blocked].packets, sums[denied].bytes,
                       sums[blocked].bytes, sums[dry + denied].packets,
-                      sums[dry + blocked].packets)
+                      sums[dry + blocked].packets, sums[rate].packets, sums[rate].bytes,
+                      sums[dry + rate].packets)
 
     # ---- tests ---------------------------------------------------------------------------------
 
@@ -224,8 +256,30 @@ cdef class Shield:
         return answer, ns
 
 
+cdef class Bucket:
+    """The rate limit of one source, as the program judges it. Times are in nanoseconds."""
+    cdef l4_shield_bucket bucket
+
+    def complete(self, step_ns, burst, now_ns):
+        cdef l4_shield_rate rate = _rate(step_ns, burst)
+        l4_shield_rate_complete(&self.bucket, &rate, now_ns)
+
+    def passes(self, step_ns, burst, now_ns):
+        cdef l4_shield_rate rate = _rate(step_ns, burst)
+        return l4_shield_rate_passes(&self.bucket, &rate, now_ns)
+
+
+cdef l4_shield_rate _rate(uint64_t step_ns, uint64_t burst):
+    return l4_shield_rate(step_ns, burst * step_ns)
+
+
 def unfilter(interface, handle):
     _check(l4_shield_unfilter(interface, handle))
+
+
+cdef _put_mask(uint8_t *mask, size_t size, prefix):
+    for i in range(size):
+        mask[i] = 0xff & ~(0xff >> max(0, min(8, prefix - 8 * <int>i)))
 
 
 cdef _put_service(l4_shield_service *key, service):

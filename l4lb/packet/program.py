@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from l4lb.native.packet import Shield
 
 OBJECT = Path(__file__).with_name("shield.bpf.o")
+XDP_OBJECT = Path(__file__).with_name("shield_xdp.bpf.o")
 NOT_BUILT = (
     "this l4lb was built without the shield; build it again with libbpf and clang (Debian: "
     'apt install libbpf-dev clang), or set shield = "off"'
@@ -36,17 +37,17 @@ def is_built() -> bool:
         import l4lb.native.packet  # noqa: F401 - it is missing if it was not built
     except ImportError:
         return False
-    return OBJECT.exists()
+    return OBJECT.exists() and XDP_OBJECT.exists()
 
 
-def load() -> Shield:
-    """Loads the program into the kernel. Raises L4lbError that says what to do."""
+def load(*, is_xdp: bool = False) -> Shield:
+    """Loads the program of tc or of XDP into the kernel. Raises L4lbError that says what to do."""
     if not is_built():
         raise L4lbError(NOT_BUILT)
     from l4lb.native.packet import Shield
 
     try:
-        return Shield.load(OBJECT.read_bytes())
+        return Shield.load((XDP_OBJECT if is_xdp else OBJECT).read_bytes(), is_xdp)
     except OSError as error:
         raise L4lbError(why_not(error)) from error
 

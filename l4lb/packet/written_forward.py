@@ -32,7 +32,6 @@ class Wanted:
     backends: dict[int, tables.Backend] = field(default_factory=dict)
     sources: Sources = field(default_factory=Sources)
 
-
     def keep(self, written: Written, service: bytes) -> None:
         """Leaves a service as it was."""
         before = written.now.services.get(("services", service))

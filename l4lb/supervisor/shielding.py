@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import l4lb.log
@@ -23,7 +24,7 @@ from l4lb.errors import L4lbError
 from l4lb.native.packet_rows import Counts, Service
 from l4lb.native.table import Table
 from l4lb.packet import program
-from l4lb.packet.attach import Attached
+from l4lb.packet.attach import Attached, handle_of
 from l4lb.packet.plan import Wanted, left_to_workers, wanted
 from l4lb.packet.written import Written
 from l4lb.supervisor.process.reactor import Reactor
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from l4lb.native.packet import Shield
 
 SYNC_MS = 1_000
+TURN_S = 0.01  # for long lists, before the supervisor does something else
 KNOWN_EVERY = 10  # syncs between two looks at UDP sessions when no rule has changed
 ADOPTED_MS = 10_000  # an old program's sessions are handed over by then
 LOG = l4lb.log.get("supervisor")
@@ -51,7 +53,9 @@ class Shielding:
         policy: ListenerPolicy,
         listening: Sequence[Listening],
         before: Mapping[str, Any],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._reactor = reactor
         self._table = table
         self._policy = policy
@@ -61,6 +65,7 @@ class Shielding:
         self._shield: Shield | None = None
         self._attached: Attached | None = None
         self._dry_run = False
+        self._handle = 0
         self._written = Written()
         self._syncs = 0
         self._pending = False
@@ -77,6 +82,7 @@ class Shielding:
         """Loads the program and attaches it. Raises L4lbError; but after an upgrade, workers then
         go on without a shield."""
         asked = config.process.packet
+        self._handle = handle_of(str(config.process.admin))
         if asked is None or asked.shield == "off":
             self._let_go()
             return
@@ -90,9 +96,12 @@ class Shielding:
 
     def _start(self, asked: Packet) -> None:
         self._dry_run = asked.dry_run
-        self._shield = shield = self._loaded()
-        self.sync()  # why first: an old program's rules are in force until the new ones are there
-        attached = Attached(shield, self._before)
+        self._shield = shield = self._loaded(is_xdp=asked.shield == "xdp")
+        # why first: an old program's rules are in force until the new ones are there.
+        self.sync()
+        while self.is_busy:
+            self.sync()
+        attached = Attached(shield, self._before, self._handle)
         try:
             attached.to(asked.interfaces)
         except BaseException:
@@ -104,10 +113,10 @@ class Shielding:
         LOG.info("shield", interfaces=list(asked.interfaces), attached_by=attached.way,
                  dry_run=asked.dry_run)  # fmt: skip
 
-    def _loaded(self) -> Shield:
+    def _loaded(self, *, is_xdp: bool) -> Shield:
         """Returns a new shield; if this process has no right to that, the old program's."""
         try:
-            made = program.load()
+            made = program.load(is_xdp=is_xdp)
         except L4lbError:
             if not program.is_built():
                 raise
@@ -127,7 +136,7 @@ class Shielding:
 
     def _let_go(self) -> None:
         """Detaches an old program's shield."""
-        Attached(None, self._before).close()
+        Attached(None, self._before, self._handle).close()
         self._old_fds = list(self._before.get("fds", ()))
 
     def follow(self) -> None:
@@ -174,6 +183,8 @@ class Shielding:
         shield = self._shield
         if shield is None:
             return
+        if self._attached is not None:
+            self._attached.follow()
         try:
             self._sync(shield)
         except OSError as error:
@@ -181,7 +192,17 @@ class Shielding:
             LOG.error("the shield cannot be changed; workers turn clients away", why=str(error))
             self._written = self._written.given_up(shield)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether long lists are on their way into the program."""
+        return self._shield is not None and self._written.is_busy
+
     def _sync(self, shield: Shield) -> None:
+        ends_s = self._clock() + TURN_S
+
+        def is_over() -> bool:
+            return self._clock() >= ends_s
+
         services = self._services()
         rows = self._rows(services)
         udp = {row for service, (row, _) in services.items() if service.protocol == "udp"}
@@ -189,7 +210,8 @@ class Shielding:
             rows = {row: one for row, one in rows.items() if row not in udp}
         written = self._written
         needed = {number for one in rows.values() for number in one.sets}
-        old = written.fill(shield, self._table, {n: self._policy.sets.version(n) for n in needed})
+        versions = {number: self._policy.sets.version(number) for number in needed}
+        old = written.fill(shield, self._table, versions, is_over)
         policies = written.policies_of(rows, dry_run=self._dry_run)
         changed = policies != written.policies
         udp &= policies.keys()
@@ -198,8 +220,10 @@ class Shielding:
         if looks and not written.learn(shield, self._table, udp):
             policies = {row: one for row, one in policies.items() if row not in udp}
         written.put(shield, services, policies)
-        written.empty(shield, needed, old)
+        written.empty(shield, needed, old, is_over)
         self._count()
+        if written.is_busy:
+            self.soon()
         if changed:
             self._syncs = 0  # why: a worker may have opened a session while it read the old rule
 
@@ -219,11 +243,12 @@ class Shielding:
         """Returns the rules of every row that has some."""
         self._names |= {one.row: one.listener for one in self._listening}
         refusal = self._policy.blocks.refusal
+        heads = {one.listener: one.row for one in sorted(self._listening, key=_row, reverse=True)}
         found = {}
         for row in {row for row, _ in services.values()}:
             known = self._policy.guarded(self._names[row])
             if known is not None:
-                found[row] = wanted(*known, refusal)
+                found[row] = wanted(*known, refusal, heads[self._names[row]])
         return {row: one for row, one in found.items() if one.says_something}
 
     # ---- counts --------------------------------------------------------------------------------
@@ -249,7 +274,7 @@ class Shielding:
         """Returns the shield as operators see it (docs/admin.md, shield)."""
         self._count()
         attached, refusal = self._attached, self._policy.blocks.refusal
-        way = None if attached is None else "dry run" if self._dry_run else attached.way
+        way = None if attached is None else "dry run" if self._dry_run else attached.way or None
         return [
             {
                 "listener": name,
@@ -260,3 +285,7 @@ class Shielding:
             }
             for name, listener in config.listeners.items()
         ]
+
+
+def _row(one: Listening) -> int:
+    return one.row

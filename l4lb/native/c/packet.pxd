@@ -5,6 +5,22 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from l4lb.native.c.sets cimport l4_cidr
 
 
+cdef extern from "packet/rate.h":
+    struct l4_shield_rate:
+        uint64_t step_ns
+        uint64_t depth_ns
+
+    struct l4_shield_bucket:
+        uint64_t full_ns
+        uint64_t passed_ns
+        uint64_t over_ns
+
+    void l4_shield_rate_complete(l4_shield_bucket *bucket, const l4_shield_rate *rate,
+                                 uint64_t now_ns)
+    bint l4_shield_rate_passes(l4_shield_bucket *bucket, const l4_shield_rate *rate,
+                               uint64_t now_ns)
+
+
 cdef extern from "packet/layout.h":
     enum:
         L4_SHIELD_LAYOUT
@@ -18,6 +34,8 @@ cdef extern from "packet/layout.h":
         L4_SHIELD_JUDGES_ACCESS
         L4_SHIELD_OTHERS_DENIED
         L4_SHIELD_DRY_RUN
+        L4_SHIELD_DENIED_PASS
+        L4_SHIELD_RATES_ALONE
         L4_SHIELD_DRY
         L4_SHIELD_ROWS
 
@@ -27,11 +45,14 @@ cdef extern from "packet/layout.h":
         L4_SHIELD_NETWORKS4
         L4_SHIELD_NETWORKS6
         L4_SHIELD_KNOWN
+        L4_SHIELD_BUCKETS
+        L4_SHIELD_SETTINGS
         L4_SHIELD_MAPS
 
     enum l4_shield_reason:
         L4_SHIELD_BY_ACCESS
         L4_SHIELD_BY_BLOCK
+        L4_SHIELD_BY_RATE
         L4_SHIELD_REASONS
 
     struct l4_shield_service:
@@ -51,6 +72,10 @@ cdef extern from "packet/layout.h":
         uint32_t rules
         uint32_t access
         uint32_t flags
+        l4_shield_rate rate
+        uint32_t counted_as
+        uint8_t mask4[4]
+        uint8_t mask6[16]
 
     struct l4_shield_network4:
         uint32_t set
@@ -64,6 +89,9 @@ cdef extern from "packet/layout.h":
         uint16_t port
         uint16_t family
 
+    struct l4_shield_settings:
+        uint32_t rates
+
     struct l4_shield_count:
         uint64_t packets
         uint64_t bytes
@@ -73,20 +101,28 @@ cdef extern from "packet/networks.h":
     struct l4_shield_network:
         uint32_t value
 
-    size_t l4_shield_networks(const l4_cidr *set, size_t room, uint32_t number,
-                              l4_shield_network *networks, size_t maximum) nogil
+    struct l4_addr:
+        uint16_t family
+
+    struct l4_shield_walk:
+        l4_addr at
+
+    l4_shield_walk l4_shield_walk_begin(uint32_t number)
+    size_t l4_shield_walk_next(l4_shield_walk *walk, const l4_cidr *set, size_t room,
+                               l4_shield_network *networks, size_t maximum) nogil
 
 
 cdef extern from "packet/loader.h":
     struct l4_shield:
+        bint is_xdp
         int program
-        int maps[6]
+        int maps[8]
 
-    int l4_shield_load(const void *object, size_t size, l4_shield *shield, char *why,
+    int l4_shield_load(const void *object, size_t size, bint is_xdp, l4_shield *shield, char *why,
                        size_t room) nogil
-    int l4_shield_check(const l4_shield *shield)
+    int l4_shield_check(l4_shield *shield)
     void l4_shield_close(l4_shield *shield)
-    int l4_shield_link(const l4_shield *shield, int interface)
+    int l4_shield_link(const l4_shield *shield, int interface, bint in_driver)
     int l4_shield_relink(const l4_shield *shield, int link)
     int l4_shield_filter(const l4_shield *shield, int interface, uint32_t handle)
     int l4_shield_unfilter(int interface, uint32_t handle)

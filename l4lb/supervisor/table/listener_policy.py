@@ -10,6 +10,7 @@ from typing import Any
 import l4lb.native.listener_policy as native
 from l4lb.clock import monotonic_ms
 from l4lb.config.model import Cache, Config, Forward, Listener
+from l4lb.config.rules.packet_checks import uses_packet
 from l4lb.config.tables.forward import pool_name
 from l4lb.errors import L4lbError
 from l4lb.native import sets, settings
@@ -44,6 +45,7 @@ class ListenerPolicy:
         self.records = Records()
         self._http_routes = HttpRoutes(table)
         self._listeners: Mapping[str, Listener] = {}
+        self._served_by_kernel: frozenset[str] = frozenset()
         self._heads: dict[str, int] = {}
         self._texts = HttpTexts()
 
@@ -78,6 +80,9 @@ class ListenerPolicy:
         self._http_routes.publish(http_routes)
         self.caches.drop_others(config)
         self._listeners = config.listeners
+        self._served_by_kernel = frozenset(
+            name for name in config.listeners if uses_packet(config, name)
+        )
         names = config.listeners.keys()
         self.rules.follow({name: rows for name, (rows, _) in zip(names, groups, strict=True)})
         self.blocks.configure(config.limits.auto_block)
@@ -98,6 +103,7 @@ class ListenerPolicy:
             number(_forwarders(listener)),
             self.rules.number(name),
             number(_access(listener)),
+            name in self._served_by_kernel,
         )
 
     def forget(self, worker: int) -> None:

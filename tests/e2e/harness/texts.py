@@ -419,8 +419,8 @@ CASES: dict[str, list[Case]] = {
     "shield": [
         Case(
             [],
-            [r"^LISTENER +SHIELD +DENIED +BLOCKED +", r"^web +- +0 +0 .*all"],
-            [r"^listener +shield +denied +blocked +denied_bytes +blocked_bytes"],
+            [r"^LISTENER +SHIELD +DENIED +BLOCKED +OVER RATE", r"^web +- +0 +0 +0 .*all"],
+            [r"^listener +shield +denied +blocked +source_rate +denied_bytes +blocked_bytes"],
         )
     ],
     "records": [

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from l4lb.doctor import packet
 from l4lb.doctor.checks import RULES, Check, Need, examine
 from l4lb.doctor.host import Host
 
@@ -177,3 +178,47 @@ def test_more_workers_than_cpus_that_it_may_use_are_told(
     ]
     assert {one.name for one in found} == told.keys()
     assert all(told[one.name] in one.remedy for one in found)
+
+
+# ---- the shield ----------------------------------------------------------------------------------
+
+SHIELD = Need(shield="tc", interfaces=("eth0",))
+ETH0 = {"/sys/class/net/eth0/ifindex": "2"}
+ONE_RIGHT = {"/proc/self/status": f"CapEff:\t{1 << 39:016x}\n"}
+BOTH_RIGHTS = {"/proc/self/status": f"CapEff:\t{1 << 39 | 1 << 12:016x}\n"}
+
+
+def shield_on(root: Path, files: dict[str, str], need: Need = SHIELD) -> dict[str, str]:
+    """Returns the verdicts about the shield, by name."""
+    return {one.name: one.verdict for one in packet.examine(host(root, files), need)}
+
+
+def test_without_a_shield_nothing_is_said_of_it(tmp_path: Path) -> None:
+    assert shield_on(tmp_path, {}, NEED) == {}
+
+
+@pytest.mark.parametrize(
+    ("files", "need", "name", "verdict"),
+    [
+        ({}, SHIELD, "interfaces of the shield", "bad"),
+        (ETH0, SHIELD, "interfaces of the shield", "ok"),
+        ({}, SHIELD, "rights of the shield", "bad"),
+        (BOTH_RIGHTS, SHIELD, "rights of the shield", "ok"),
+        (ONE_RIGHT, SHIELD, "rights of the shield", "bad"),
+        ({"/proc/sys/kernel/osrelease": "5.15.0"}, SHIELD, "kernel of the shield", "bad"),
+        ({}, SHIELD, "kernel of the shield", "warn"),  # 6.1 has no links of tcx
+        ({}, Need(shield="xdp", interfaces=("eth0",)), "kernel of the shield", "ok"),
+        ({"/proc/sys/kernel/osrelease": "6.6.1"}, SHIELD, "kernel of the shield", "ok"),
+    ],
+)  # fmt: skip
+def test_the_shield_has_what_it_needs(
+    tmp_path: Path, files: dict[str, str], need: Need, name: str, verdict: str
+) -> None:
+    assert shield_on(tmp_path, files, need)[name] == verdict
+
+
+def test_a_package_without_the_shield_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packet.program, "is_built", lambda: False)
+    assert shield_on(tmp_path, ETH0)["shield"] == "bad"

@@ -54,16 +54,30 @@ def _ip(*args: str) -> None:
 
 @pytest.fixture(scope="module")
 def shield(_network_of_its_own: None) -> Iterator[Shield]:
-    made = _loaded()
+    made = _loaded(is_xdp=False)
     yield made
     made.close()
 
 
-def _loaded() -> Shield:
+@pytest.fixture(scope="module")
+def xdp_shield(_network_of_its_own: None) -> Iterator[Shield]:
+    """The shield as a program of XDP."""
+    made = _loaded(is_xdp=True)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["tc", "xdp"])
+def each_shield(request: pytest.FixtureRequest, shield: Shield, xdp_shield: Shield) -> Shield:
+    return xdp_shield if request.param == "xdp" else shield
+
+
+def _loaded(*, is_xdp: bool) -> Shield:
     from l4lb.native.packet import Shield
 
+    whole = program.XDP_OBJECT if is_xdp else program.OBJECT
     try:
-        return Shield.load(program.OBJECT.read_bytes())
+        return Shield.load(whole.read_bytes(), is_xdp)
     except OSError as error:
         if error.errno in (errno.EPERM, errno.ENOSYS):
             pytest.skip(f"this host loads no programs: {error}")

@@ -71,6 +71,11 @@ def frame(source: str, target: str, segment: bytes, protocol: int) -> bytes:
     return ethernet(make(source, target, protocol, segment))
 
 
+def tagged(frame: bytes, number: int, kind: int) -> bytes:
+    """Returns the frame with the tag of a VLAN."""
+    return frame[:12] + kind.to_bytes(2) + number.to_bytes(2) + frame[12:]
+
+
 _ports = st.sampled_from(PORTS)
 _from_ports = st.sampled_from([1234, 1235])
 _flags = st.sampled_from([0x02, 0xC2, 0x12, 0x10, 0x04, 0x06, 0x03, 0x00]) | st.integers(0, 255)
@@ -119,4 +124,6 @@ PLAIN = st.builds(
 )  # fmt: skip
 CUT = st.builds(lambda whole, share: whole[: 15 + round(share * (len(whole) - 15))], _framed,
                 st.floats(0, 1))  # fmt: skip
-FRAMES = st.one_of(PLAIN, PLAIN, _framed, CUT, st.binary(min_size=15, max_size=100))
+TAGGED = st.builds(tagged, PLAIN, st.sampled_from([0, 5, 4095]),
+                   st.sampled_from([0x8100, 0x88A8, 0x9100]))  # fmt: skip
+FRAMES = st.one_of(PLAIN, PLAIN, _framed, CUT, TAGGED, st.binary(min_size=15, max_size=100))

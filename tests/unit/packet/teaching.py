@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import itertools
 import mmap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from l4lb.native import sets
-from l4lb.native.packet_rows import Policy, Service
+from l4lb.native.packet_rows import Policy, Rate, Service
 
 from .frames import PORTS, TARGETS
 from .twin import Rules, Twin
@@ -17,10 +18,12 @@ from .twin import Rules, Twin
 if TYPE_CHECKING:
     from l4lb.native.packet import Networks, Shield
 
-PASS, DROP = -1, 2  # answers of a program of tc
+PASS, DROP = (-1 & 0xFFFFFFFF, 2), (2, 1)  # answers of a program of tc, of XDP
 LOOPBACK = 1
+LONG_NS = 10**12  # no test takes so long that a token comes back
 LOCAL = ["10.5.0.1", "10.5.0.2", "fd05::1", "fd05::2"]
 DENIED = Rules(access={"10.0.0.0/8": sets.DENY, "fd00::/8": sets.DENY})
+_never_used = itertools.count(1000)  # why: the program does not forget what it has seen of a source
 
 
 def built(networks: dict[str, int], number: int) -> Networks:
@@ -33,6 +36,16 @@ def built(networks: dict[str, int], number: int) -> Networks:
     with mmap.mmap(-1, 4 << 20) as memory:
         size = sets.build(memory, 0, lists)
         return Networks(memory[:size], number)
+
+
+def fill(shield: Shield, networks: Networks) -> None:
+    while networks.fill(shield):
+        pass
+
+
+def empty(shield: Shield, networks: Networks) -> None:
+    while networks.empty(shield):
+        pass
 
 
 def teach(shield: Shield, twin: Twin) -> None:
@@ -48,11 +61,16 @@ def teach(shield: Shield, twin: Twin) -> None:
         numbers = []
         for networks in (rules.proxies, rules.blocks, rules.speakers, rules.rules, rules.access):
             number += 1
-            shield.fill(built(dict(networks), number))
+            fill(shield, built(dict(networks), number))
             numbers.append(number if networks else 0)
+        rate = None
+        if rules.limit is not None:
+            rate = Rate(LONG_NS, rules.limit.burst, next(_never_used), *rules.limit.prefixes)
         shield.put_policy(
-            listener, Policy(*numbers, rules.judges_access, rules.others_denied, rules.dry_run)
-        )
+            listener, Policy(*numbers, rules.judges_access, rules.others_denied, rules.dry_run,
+                             rules.denied_pass, rate),
+        )  # fmt: skip
+    shield.put_settings(any(rules.limit for rules in twin.rules.values()))
     for listener, address, port in twin.known:
         shield.put_known(client_key(listener, str(address), port))
 
@@ -81,5 +99,5 @@ def counted(shield: Shield, listener: int) -> Iterator[dict[str, int]]:
 
 def drops(shield: Shield, packet: bytes, interface: int = LOOPBACK) -> bool:
     answer, _ = shield.run(packet, interface)
-    assert answer in (PASS & 0xFFFFFFFF, PASS, DROP)
-    return answer == DROP
+    assert answer & 0xFFFFFFFF in (PASS[shield.is_xdp], DROP[shield.is_xdp])
+    return answer == DROP[shield.is_xdp]

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from l4lb.native import sets
+from l4lb.packet.attach import handle_of
 
 from .frames import TCP, frame, tcp
-from .teaching import DENIED, LOOPBACK, built, counted, drops, teach, twin_of
+from .teaching import DENIED, LOOPBACK, built, counted, drops, empty, fill, teach, twin_of
 from .twin import Rules
 
 packet = pytest.importorskip("l4lb.native.packet", reason="built without libbpf")
@@ -33,12 +34,14 @@ def test_a_set_that_finds_no_room_leaves_nothing_behind(shield: Shield) -> None:
     teach(shield, twin_of(DENIED))
     half = {f"{ipaddress.IPv4Address(n << 1)}": DENY for n in range(packet.NETWORKS_MAX // 2 + 1)}
     first, second = built(half, 901), built(half, 902)
-    shield.fill(first)
+    fill(shield, first)
     with pytest.raises(OverflowError, match="131072"):
-        shield.fill(second)
-    shield.empty(first)
-    shield.fill(second)
-    shield.empty(second)
+        fill(shield, second)
+    empty(shield, second)
+    empty(shield, first)
+    third = built(half, 903)
+    fill(shield, third)
+    empty(shield, third)
     assert drops(shield, frame("10.0.0.1", "10.5.0.1", tcp(80), TCP))
 
 
@@ -119,6 +122,29 @@ def test_it_is_attached_and_detached(shield: Shield, way: str) -> None:
             packet.unfilter(LOOPBACK, handle)
         assert comes_in("10.5.0.2")
         packet.unfilter(LOOPBACK, handle)  # nothing is there
+
+
+def test_two_services_with_filters_do_not_take_each_other_s(shield: Shield) -> None:
+    one, other = map(handle_of, ("/run/l4lb/admin.sock", "/run/other/admin.sock"))
+    with socket.create_server(("10.5.0.1", 0)) as server:
+        services = {(ipaddress.ip_address("10.5.0.1"), server.getsockname()[1], "tcp"): (1, 0)}
+        teach(shield, twin_of(Rules(access={"10.5.0.2": DENY}, dry_run=True), services=services))
+
+        def looks() -> int:
+            """Returns how many filters look at a client."""
+            with counted(shield, 1) as grown, socket.socket() as client:
+                client.bind(("10.5.0.2", 0))
+                client.setblocking(False)
+                client.connect_ex(server.getsockname())
+            return grown["dry_denied"]
+
+        seen = [looks()]
+        for change in (lambda: shield.filter(LOOPBACK, one), lambda: shield.filter(LOOPBACK, other),
+                       lambda: packet.unfilter(LOOPBACK, one),
+                       lambda: packet.unfilter(LOOPBACK, other)):  # fmt: skip
+            change()
+            seen.append(looks())
+    assert seen == [0, 1, 2, 1, 0]
 
 
 def _linked(shield: Shield) -> int:

@@ -6,6 +6,7 @@ import pytest
 
 from l4lb.config.reading.parse import loads
 from l4lb.config.tables.listener import Listener
+from l4lb.native.packet_rows import Rate
 from l4lb.packet.plan import Numbers, Wanted, left_to_workers, wanted
 
 ALL = Numbers(trusted=1, blocks=0, forwarders=2, rules=3, access=4)
@@ -86,3 +87,46 @@ def test_a_set_that_is_missing_takes_its_rule_along_with_the_rule_s_exceptions(
 ) -> None:
     whole = Wanted(1, 0, 2, 3, 4, judges_access=True)
     assert whole.without(lambda number: number == missing) == left
+
+
+RATE = 'rate_per_source = { limit = 50, burst = 9, refusal = "drop" }'
+
+
+def test_a_rate_that_drops_is_taken_over() -> None:
+    one = listener(f"limits = {{ {RATE}, source_prefix = [24, 48] }}")
+    asked = wanted(one, Numbers(blocks=0), "drop", head=7)
+    assert asked == Wanted(blocks=0, rate=Rate(20_000_000, 9, 7, 24, 48))
+    assert asked.says_something
+    assert left_to_workers(one, "drop") is None
+    by_kernel = wanted(one, Numbers(served_by_kernel=True), "drop")
+    assert by_kernel.rate is not None
+    assert by_kernel.rate.alone
+
+
+@pytest.mark.parametrize(
+    ("text", "block_refusal", "why"),
+    [
+        ("limits = { rate_per_source = 50 }", "drop", "rate_per_source.refusal = reject"),
+        (f"limits = {{ {RATE[:-2]}, dry_run = true }} }}", "drop", "rate_per_source.dry_run"),
+        (f'proxy_protocol = "accept"\ntrusted = ["10.0.0.0/8"]\nlimits = {{ {RATE} }}', "drop",
+         "rate_per_source with proxy_protocol = accept"),
+        (f"limits = {{ {RATE}, connections_per_source = 9 }}", "drop",
+         "connections_per_source.refusal = reject"),
+        (f"limits = {{ {RATE} }}", "tarpit", "rate_per_source with auto_block.refusal = tarpit"),
+    ],
+)  # fmt: skip
+def test_a_rate_that_workers_count_in_another_way_is_theirs(
+    text: str, block_refusal: str, why: str
+) -> None:
+    one = listener(text)
+    assert wanted(one, Numbers(), block_refusal).rate is None
+    assert f"limits.{why}" in (left_to_workers(one, block_refusal) or "").split(", ")
+
+
+def test_a_rate_does_not_count_those_whom_workers_answer() -> None:
+    one = listener(f'access = {{ deny = ["10.0.0.0/8"] }}\nlimits = {{ {RATE} }}')
+    asked = wanted(one, Numbers(access=4), "drop")
+    assert asked.denied_pass
+    assert asked.access == 4
+    assert asked.without(lambda n: n == 4) == Wanted()
+    assert left_to_workers(one, "drop") == "access.refusal = reject"

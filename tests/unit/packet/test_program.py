@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from l4lb.native import sets
@@ -23,6 +23,7 @@ from .frames import (
     frame,
     ipv4,
     ipv6,
+    tagged,
     tcp,
     udp,
 )  # fmt: skip
@@ -54,7 +55,7 @@ _networks = st.dictionaries(
 )  # fmt: skip
 _rules = st.builds(
     Rules, st.just({}) | _networks, _networks, st.just({}) | _networks, _networks, _networks,
-    st.booleans(), st.booleans(), st.booleans(),
+    st.booleans(), st.booleans(), st.booleans(), st.booleans(),
 )  # fmt: skip
 _services = st.dictionaries(
     st.tuples(st.sampled_from([*map(ipaddress.ip_address, [*TARGETS, "0.0.0.0", "::"])]),
@@ -81,14 +82,15 @@ def unique(networks: dict[str, int]) -> dict[str, int]:
     return found
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_twins, st.lists(FRAMES.filter(is_taken), min_size=5, max_size=20))
 def test_every_packet_gets_the_verdict_of_the_twin(
-    shield: Shield, twin: Twin, frames: list[bytes]
+    each_shield: Shield, twin: Twin, frames: list[bytes]
 ) -> None:
+    shield = each_shield
     teach(shield, twin)
     for packet in frames:
-        wanted = twin.judge(packet, LOOPBACK)
+        wanted = twin.judge(packet, LOOPBACK, is_xdp=shield.is_xdp)
         listener = wanted[0] if wanted else 0
         with counted(shield, listener) as grown:
             dropped = drops(shield, packet)
@@ -151,7 +153,8 @@ def test_hundreds_of_networks_say_what_the_naive_search_says(shield: Shield) -> 
         ("a large one", frame("10.0.0.1", "10.5.0.1", udp(53, bytes(3000)), UDP)),
     ],
 )  # fmt: skip
-def test_what_begins_something_is_dropped(shield: Shield, what: str, packet: bytes) -> None:
+def test_what_begins_something_is_dropped(each_shield: Shield, what: str, packet: bytes) -> None:
+    shield = each_shield
     teach(shield, twin_of(DENIED))
     with counted(shield, 1) as grown:
         assert drops(shield, packet), what
@@ -209,6 +212,15 @@ def test_a_packet_of_several_datagrams_counts_as_so_many(shield: Shield) -> None
     with counted(shield, 1) as grown:
         shield.run(frame("10.0.0.1", "10.5.0.1", udp(53, bytes(1000)), UDP), LOOPBACK, segments=10)
     assert grown["denied"] == 10
+
+
+def test_xdp_looks_behind_the_tag_of_a_vlan(xdp_shield: Shield) -> None:
+    teach(xdp_shield, twin_of(DENIED))
+    whole = frame("10.0.0.1", "10.5.0.1", tcp(80), TCP)
+    with counted(xdp_shield, 1) as grown:
+        assert drops(xdp_shield, tagged(whole, 5, 0x8100))
+    assert grown["denied_bytes"] == len(whole) + 4
+    assert not drops(xdp_shield, tagged(tagged(whole, 5, 0x8100), 6, 0x88A8))
 
 
 def test_a_dry_block_is_left_to_the_workers(shield: Shield) -> None:

@@ -4,8 +4,11 @@ finds no room, and goes on with an old program's descriptors where it may not lo
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import socket
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +68,10 @@ class Policy:
         return self.config.listeners[name], Numbers(access=LIST)
 
 
+def ip(*args: str) -> None:
+    subprocess.run(["ip", *args], check=True, capture_output=True)
+
+
 class Later:
     """A reactor that does nothing by itself."""
 
@@ -83,9 +90,11 @@ class Host:
         bind = Bind("10.5.0.1", server.getsockname()[1])
         self.listening = [Listening(bind, "web", 0, {0: server})]
 
-    def shielding(self, before: dict[str, Any] | None = None) -> Shielding:
+    def shielding(
+        self, before: dict[str, Any] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> Shielding:
         parts: list[Any] = [Later(), self.table, self.policy, self.listening]
-        made = Shielding(*parts, before or {})
+        made = Shielding(*parts, before or {}, clock)
         made.start(self.config)
         return made
 
@@ -101,6 +110,16 @@ class Host:
             client.setblocking(False)
             client.connect_ex(self.server.getsockname())  # over lo a SYN is there at once
         return bool(shielding.shown(self.config)[0]["denied"] > before)
+
+
+def follow(shielding: Shielding) -> int:
+    """Lets the shield follow what has changed. Returns the number of turns that it has taken."""
+    turns = 1
+    shielding.sync()
+    while shielding.is_busy:
+        shielding.sync()
+        turns += 1
+    return turns
 
 
 def given(old: Shielding) -> dict[str, Any]:
@@ -121,7 +140,7 @@ def test_it_follows_the_sets_of_the_table(host: Host) -> None:
     try:
         assert host.denied(shielding, "10.5.0.2")
         host.deny("10.5.0.1")
-        shielding.sync()
+        follow(shielding)
         assert host.denied(shielding, "10.5.0.1")
         assert not host.denied(shielding, "10.5.0.2")
     finally:
@@ -129,19 +148,48 @@ def test_it_follows_the_sets_of_the_table(host: Host) -> None:
     assert not host.denied(shielding, "10.5.0.1")
 
 
+def test_a_long_list_is_taken_over_in_slices_and_the_one_before_is_in_force_until_then(
+    host: Host,
+) -> None:
+    from l4lb.native.packet import SLICE
+
+    many = [str(ipaddress.IPv4Address(n << 1)) for n in range(4 * SLICE)]
+    host.deny("10.5.0.2")
+    shielding = host.shielding(clock=itertools.count().__next__)  # there is never any time left
+    try:
+        host.deny("\n".join([*many, "10.5.0.1"]))
+        shielding.sync()
+        assert shielding.is_busy
+        assert host.denied(shielding, "10.5.0.2")
+        assert not host.denied(shielding, "10.5.0.1")
+        assert follow(shielding) >= 4
+        assert host.denied(shielding, "10.5.0.1")
+        assert not host.denied(shielding, "10.5.0.2")
+        host.deny("\n".join(many))
+        shielding.sync()
+        host.deny("10.5.0.2")  # while that list was being put in
+        follow(shielding)
+        assert host.denied(shielding, "10.5.0.2")
+        assert not host.denied(shielding, "10.5.0.1")
+    finally:
+        shielding.stop()
+
+
 def test_a_list_without_room_stays_with_the_workers_until_it_fits(host: Host) -> None:
     from l4lb.native.packet import NETWORKS_MAX
 
-    many = "\n".join(str(ipaddress.IPv4Address(n << 1)) for n in range(NETWORKS_MAX + 1))
-    host.deny("10.5.0.2")
+    most = "\n".join(str(ipaddress.IPv4Address(n << 1)) for n in range(NETWORKS_MAX * 2 // 3))
+    host.deny(f"{most}\n10.5.0.2")
     shielding = host.shielding()
     try:
-        host.deny(f"{many}\n10.5.0.2")
-        shielding.sync()
-        assert not host.denied(shielding, "10.5.0.2")
-        host.deny("10.5.0.2")
-        shielding.sync()
-        assert host.denied(shielding, "10.5.0.2")
+        host.deny(f"{most}\n10.5.0.1")  # there is room for one of both
+        while host.denied(shielding, "10.5.0.2"):
+            assert shielding.is_busy or not host.denied(shielding, "10.5.0.1")
+            shielding.sync()
+        assert not host.denied(shielding, "10.5.0.1")
+        follow(shielding)
+        follow(shielding)  # now that there is room
+        assert host.denied(shielding, "10.5.0.1")
     finally:
         shielding.stop()
 
@@ -149,7 +197,7 @@ def test_a_list_without_room_stays_with_the_workers_until_it_fits(host: Host) ->
 def test_without_rights_an_old_program_s_shield_goes_on_with_its_counts(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused() -> None:
+    def refused(**_: bool) -> None:
         raise L4lbError("not you")
 
     host.deny("10.5.0.2")
@@ -179,6 +227,64 @@ def test_a_new_program_takes_the_place_of_the_old_one(host: Host) -> None:
         assert new.shown(host.config)[0]["denied"] >= 1
     finally:
         new.stop()
+
+
+def test_a_shield_that_is_off_loads_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "is_built", lambda: False)
+    host.config = loads(TEXT.replace('["lo"]', '["lo"]\nshield = "off"'), "l4lb.toml")
+    shielding = host.shielding()
+    (row,) = shielding.shown(host.config)
+    assert (row["shield"], row["interfaces"], row["workers"]) == (None, [], "all")
+    shielding.stop()
+
+
+@pytest.mark.parametrize("way", ["tc", "xdp"])
+def test_an_interface_that_comes_back_has_its_shield_again(host: Host, way: str) -> None:
+    text = TEXT.replace('["lo"]', f'["lo", "spare"]\nshield = "{way}"')
+    host.config = loads(text, "l4lb.toml")
+
+    def shown() -> list[str]:
+        return list(shielding.shown(host.config)[0]["interfaces"])
+
+    ip("link", "add", "spare", "type", "veth", "peer", "name", "other")
+    shielding = host.shielding()
+    try:
+        assert shown() == ["lo", "spare"]
+        ip("link", "del", "spare")
+        shielding.sync()
+        assert shown() == ["lo"]
+        ip("link", "add", "spare", "type", "veth", "peer", "name", "other")
+        shielding.sync()
+        assert shown() == ["lo", "spare"]
+        shielding.sync()
+        assert shown() == ["lo", "spare"]
+    finally:
+        shielding.stop()
+        ip("link", "del", "spare")
+
+
+def test_another_program_of_xdp_is_left_alone(host: Host) -> None:
+    host.config = loads(TEXT.replace('["lo"]', '["lo"]\nshield = "xdp"'), "l4lb.toml")
+    first = host.shielding()
+    try:
+        assert first.shown(host.config)[0]["shield"] == "xdp (generic)"
+        with pytest.raises(L4lbError, match="interface lo: another program of XDP is there"):
+            host.shielding()
+    finally:
+        first.stop()
+
+
+def test_an_upgrade_may_change_between_tc_and_xdp(host: Host) -> None:
+    host.deny("10.5.0.2")
+    told = given(host.shielding())
+    for way in ("xdp", "tc"):
+        host.config = loads(TEXT.replace('["lo"]', f'["lo"]\nshield = "{way}"'), "l4lb.toml")
+        new = host.shielding(told)
+        new.follow()
+        assert host.denied(new, "10.5.0.2")
+        told = given(new)
+    new.stop()
+    assert not host.denied(new, "10.5.0.2")
 
 
 def test_without_rights_and_without_an_old_program_it_is_an_error(

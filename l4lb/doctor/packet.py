@@ -1,0 +1,83 @@
+"""The doctor's rules about the shield (docs/packet.md): its rights, the kernel, the package and the
+interfaces. Without a shield in the configuration there is nothing to check."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from l4lb.doctor.checks import Check, Need, Rule, judged
+from l4lb.doctor.host import CAP_BPF, CAP_NET_ADMIN, Host
+from l4lb.packet import program
+
+OLDEST_KERNEL = (6, 1)
+TCX_KERNEL = (6, 6)  # with links of tcx
+
+
+def _package(_: Host, __: Need) -> Check:
+    return judged(
+        "shield", "built in" if program.is_built() else "not built", program.is_built(),
+        wanted="a package with the shield", verdict="bad", meaning="the service cannot start",
+        remedy="build l4lb again with libbpf and clang (Debian: apt install libbpf-dev clang), or"
+        ' [process.packet] shield = "off"',
+    )  # fmt: skip
+
+
+def _rights(host: Host, _: Need) -> Check:
+    lacking = [
+        name
+        for name, number in (("CAP_BPF", CAP_BPF), ("CAP_NET_ADMIN", CAP_NET_ADMIN))
+        if not host.is_root and not host.may(number)
+    ]
+    return judged(
+        "rights of the shield", f"no {', no '.join(lacking)}" if lacking else "there", not lacking,
+        wanted="root, or CAP_BPF and CAP_NET_ADMIN", verdict="bad",
+        meaning="the service cannot start",
+        remedy="AmbientCapabilities=CAP_BPF CAP_NET_ADMIN in the unit (`l4lb unit` writes it), or"
+        " start it as root",
+    )  # fmt: skip
+
+
+def _kernel(host: Host, need: Need) -> Check | None:
+    release = host.text("/proc/sys/kernel/osrelease") or ""
+    match = re.match(r"(\d+)\.(\d+)", release)
+    if match is None:
+        return None
+    version = (int(match[1]), int(match[2]))
+    if version < OLDEST_KERNEL:
+        return judged(
+            "kernel of the shield", release, False, wanted="6.1 or later", verdict="bad",
+            meaning="the kernel may refuse the program; then the service cannot start",
+            remedy='run a kernel of 6.1 or later, or [process.packet] shield = "off"',
+        )  # fmt: skip
+    return judged(
+        "kernel of the shield", release, need.shield == "xdp" or version >= TCX_KERNEL,
+        wanted="6.6 or later, with links of tcx",
+        meaning="the program is a filter of clsact, which drops packets also after a `kill -9` of"
+        " the service, until its next start",
+        remedy="run a kernel of 6.6 or later, or after such an end `tc filter del dev INTERFACE"
+        " ingress`",
+    )  # fmt: skip
+
+
+def _interfaces(host: Host, need: Need) -> Check:
+    missing = [
+        name for name in need.interfaces if host.text(f"/sys/class/net/{name}/ifindex") is None
+    ]
+    return judged(
+        "interfaces of the shield", ", ".join(need.interfaces), not missing,
+        wanted="interfaces of this host", verdict="bad",
+        meaning=f"there is no {', '.join(missing)}: the service cannot start",
+        remedy="name others in [process.packet] interfaces: see `ip link`",
+    )  # fmt: skip
+
+
+RULES: Sequence[Rule] = (_package, _kernel, _rights, _interfaces)
+
+
+def examine(host: Host, need: Need) -> Iterator[Check]:
+    """Yields the result of every rule, if the service is to have a shield."""
+    for rule in RULES if need.shield != "off" else ():
+        found = rule(host, need)
+        if found is not None:
+            yield found
