@@ -85,10 +85,10 @@ class Forward:
         return tables.Total.summed(self.made.get_all("totals", tables.index(row)))
 
 
-def loaded(max_flows: int = 1024) -> Forward:
+def loaded(max_flows: int = 1024, slots: int = 1 << 16) -> Forward:
     from l4lb.native.bpf import Program
 
-    kind = tables.kind(max_flows, 1 << 16)
+    kind = tables.kind(max_flows, slots)
     return Forward(Program.load(FORWARD.read_bytes(), kind), max_flows)
 
 
