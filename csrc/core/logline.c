@@ -39,11 +39,15 @@ static void put_acked(struct l4_log_out *out, const struct l4_outcome *o,
         put_one(out, "bytes_out_acked", o->bytes_out - o->unacked[1]);
 }
 
-/* Writes the facts about the client. put_field writes a key and its text. */
+/* Writes the facts about the client. put_one writes a key and its number, put_field a key and its
+ * text. */
 static void put_told(struct l4_log_out *out, const struct l4_client_info *told,
+                     void (*put_one)(struct l4_log_out *, const char *, uint64_t),
                      void (*put_field)(struct l4_log_out *, const char *, const char *))
 {
     char via[L4_ADDR_TEXT_MAX];
+    if (told->port)
+        put_one(out, "port", told->port);
     if (told->via.family)
         put_field(out, "via", l4_log_address(&told->via, via));
     const struct {
@@ -82,7 +86,7 @@ size_t l4_logline_text(const struct l4_logline *line, char *to)
         l4_log_put(&out, " error=%s", l4_log_error(o->error, end));
     put_acked(&out, o, put_count);
     if (line->told)
-        put_told(&out, line->told, l4_log_word);
+        put_told(&out, line->told, put_count, l4_log_word);
     l4_log_put(&out, "\n");
     return out.used;
 }
@@ -116,7 +120,7 @@ size_t l4_logline_json(const struct l4_logline *line, char *to)
         l4_log_string(&out, "error", l4_log_error(o->error, end));
     put_acked(&out, o, put_number);
     if (line->told)
-        put_told(&out, line->told, l4_log_string);
+        put_told(&out, line->told, put_number, l4_log_string);
     l4_log_put(&out, "}\n");
     return out.used;
 }

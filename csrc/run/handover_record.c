@@ -138,19 +138,25 @@ static bool is_same_text(const char *row, const char *text, size_t size)
 /* Each of the three functions finds the row with a name: first where the record's hint says, then
  * by a search. Rows that are no longer in use but still have their name count too: sessions
  * outlive the configuration by which they came. */
+/* A listener's row is that of its address; if that is gone, another one of the listener: a later
+ * program may bind a range as a whole. */
 static uint32_t find_listener(const struct l4_loop *loop, const struct l4_record *record)
 {
     const uint32_t count = loop->table->plan.caps.listeners;
+    uint32_t other = L4_NONE;
     for (uint32_t i = 0; i <= count; i++) {
         const uint32_t row = i ? i - 1 : record->listener;
         if (row >= count)
             continue;
         const struct l4_listener *found = l4_table_listener(loop->table, row);
-        if (is_same_text(found->name, record->listener_name, sizeof record->listener_name) &&
-            is_same_text(found->bind, record->listener_bind, sizeof record->listener_bind))
+        if (!is_same_text(found->name, record->listener_name, sizeof record->listener_name))
+            continue;
+        if (is_same_text(found->bind, record->listener_bind, sizeof record->listener_bind))
             return row;
+        if (L4_GET(found->used))
+            other = row;
     }
-    return L4_NONE;
+    return other;
 }
 
 static uint32_t find_pool(const struct l4_loop *loop, const struct l4_record *record)
@@ -441,6 +447,7 @@ bool l4_record_read(struct l4_loop *loop, const struct l4_record *record, const 
     l4_admission_again(loop, index);
     l4_user_again(loop, index, record->user_hash);
     restore_facts(loop, index, record);
+    l4_session_note_port(loop, index);
     L4_OWN_ADD(l4_row_tally(loop, s)->active, 1);
     l4_row_enter(loop, index, L4_SESSION_HANDOVER);
     l4_row_publish(loop, s);

@@ -216,6 +216,15 @@ static inline bool drive(struct l4_loop *loop, uint32_t index, struct l4_step st
     return true;
 }
 
+void l4_session_note_port(const struct l4_loop *loop, uint32_t index)
+{
+    struct l4_session *s = l4_session_at(loop, index);
+    if (!L4_GET(l4_table_listener(loop->table, s->listener)->last_port))
+        return;
+    l4_row_facts(loop, index)->port = l4_sock_local(s->half[L4_CLIENT].fd).port;
+    s->known |= L4_FACT_PORT;
+}
+
 void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
                      const struct l4_addr *client)
 {
@@ -227,6 +236,7 @@ void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
                  client);
     s->half[L4_CLIENT].fd = fd;
     s->half[L4_CLIENT].flags = L4_HALF_OUT | (tcp ? L4_HALF_NODELAY : 0);
+    l4_session_note_port(loop, index);
     l4_row_enter(loop, index, L4_SESSION_ACCEPTED);
     l4_row_publish(loop, s);
 

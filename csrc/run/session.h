@@ -22,6 +22,10 @@ struct l4_h2_stream;
 void l4_session_open(struct l4_loop *loop, const struct l4_bound *bound, int fd,
                      const struct l4_addr *client);
 
+/* Notes the port that the client asked for, where its listener has a wide range of them. The
+ * session has its client's socket and its listener. */
+void l4_session_note_port(const struct l4_loop *loop, uint32_t index);
+
 /* Begins a session for a new stream of a client's connection, the session `of`. Returns false if
  * there is no row for it. */
 __attribute__((warn_unused_result)) bool l4_session_open_stream(struct l4_loop *loop, uint32_t of,

@@ -23,10 +23,11 @@ bool l4_client_info_read(const struct l4_table *table, uint32_t worker, uint32_t
                          const struct l4_session *s, struct l4_client_info *told)
 {
     const uint32_t known = s->known;
-    if (!(known & (L4_FACT_NAME | L4_FACT_VIA | L4_FACT_TLS)))
+    if (!(known & (L4_FACT_NAME | L4_FACT_VIA | L4_FACT_TLS | L4_FACT_PORT)))
         return false;
     const struct l4_facts *facts = l4_table_facts(table, worker, slot);
     told->via = known & L4_FACT_VIA ? facts->via : (struct l4_addr){0};
+    told->port = known & L4_FACT_PORT ? facts->port : 0;
     told->name[0] = told->version[0] = told->cipher[0] = told->protocol[0] = 0;
     if (known & L4_FACT_NAME)
         put(told->name, sizeof told->name, facts->name);

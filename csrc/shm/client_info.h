@@ -8,7 +8,8 @@
 #include "shm/table.h"
 
 struct l4_client_info {
-    struct l4_addr via;               /* the proxy that sent a PROXY header; family 0: none */
+    struct l4_addr via; /* the proxy that sent a PROXY header; family 0: none */
+    uint16_t port; /* that the client connected to, of a range that is bound as a whole; else 0 */
     char name[L4_HELLO_NAME_MAX + 1]; /* server name; each text is "" if it is not known */
     char version[L4_TLS_VERSION_MAX +
                  1]; /* version of TLS that is terminated here, as the next two */

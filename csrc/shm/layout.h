@@ -121,7 +121,7 @@ enum l4_protocol { L4_TCP, L4_UDP, L4_HTTP };
 struct l4_listener {
     _Atomic uint32_t used;
     char name[L4_NAME_MAX + 1];
-    char bind[L4_PATH_MAX + 8]; /* the address as in the file, one port of a range */
+    char bind[L4_PATH_MAX + 8]; /* the address as in the file; a range, or one port of it */
     L4_LISTENER_SETTINGS(L4_FIELD)
     struct l4_policy edge;
     struct l4_udp_listener udp;

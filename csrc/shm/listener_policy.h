@@ -98,6 +98,7 @@ enum l4_facts_known {
     L4_FACT_TLVS = 1 << 3,
     L4_FACT_TLS = 1 << 4,     /* TLS is terminated here; alpn is negotiated */
     L4_FACT_CLAIMED = 1 << 5, /* the request's client is not the peer: struct l4_request has it */
+    L4_FACT_PORT = 1 << 6,
 };
 
 /* Rarely needed facts of one session, in a row with its index. session.known says which fields are
@@ -108,8 +109,8 @@ struct l4_facts {
     _Atomic uint64_t spent_ns; /* of the session's own bandwidth limit: core/token_bucket.h */
     uint32_t undelivered;      /* with session.looked: unacknowledged bytes at the last look */
     uint32_t ends_ms;          /* low 32 bits of CLOCK_MONOTONIC: end of the session's max_age */
-    uint16_t name_bytes, alpn_bytes, tlvs_bytes;
-    char version[L4_TLS_VERSION_MAX + 1]; /* version and cipher, in OpenSSL's words */
+    uint16_t name_bytes, alpn_bytes, tlvs_bytes, port; /* port: asked for, of a wide range */
+    char version[L4_TLS_VERSION_MAX + 1];              /* version and cipher, in OpenSSL's words */
     char cipher[L4_CIPHER_MAX + 1];
     char name[L4_HELLO_NAME_MAX + 1]; /* server name in lower case, with its NUL */
     uint8_t alpn[L4_ALPN_LIST_MAX];   /* protocols offered: a length byte, a name, ... */

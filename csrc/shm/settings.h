@@ -44,7 +44,9 @@
     /* enum l4_protocol */                                                                         \
     X(uint32_t, protocol, protocol)                                                                \
     /* The row of the pool that its clients go to. */                                              \
-    X(uint32_t, pool, pool)
+    X(uint32_t, pool, pool)                                                                        \
+    /* The last port of a range that is bound as a whole; 0: it is one port. */                    \
+    X(uint32_t, last_port, last_port)
 
 /* struct l4_policy */
 #define L4_POLICY_SETTINGS(X)                                                                      \

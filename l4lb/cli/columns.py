@@ -53,7 +53,7 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         Column("id"), Column("protocol", 7), _name("client"), _name("listener", 5),
         _name("backend"), Column("state", 2), _number("age_ms", 1), _number("idle_ms", 4),
         _number("bytes_in", 2, "in"), _number("bytes_out", 2, "out"), _name("sni", 6, rare=True),
-        Column("tls", 8, rare=True),
+        Column("tls", 8, rare=True), Column("port", 5, rare=True),
     ),
     "requests": (
         Column("session"), _number("age_ms"), Column("method"), _name("host", 3), _name("target"),

@@ -105,7 +105,7 @@ class Doors:
         fit = [row for row in self._rows if ("tls" in row) == one.secure]
         if not fit:
             raise L4lbError(f"no HTTP listener {'with' if one.secure else 'without'} TLS serves it")
-        fit = [row for row in fit if _address(row["bind"])[1] == one.port] or fit
+        fit = [row for row in fit if one.port in _address(row["bind"])[1]] or fit
         names = sorted({str(row["name"]) for row in fit})
         if len(names) > 1:
             said = f"{', '.join(names)} may serve it: name one of them with --listener"
@@ -113,7 +113,8 @@ class Doors:
         if fit[0].get("proxy_protocol") == "require":
             said = "demands the PROXY protocol of its clients: it cannot be asked from here"
             raise L4lbError(f"listener {names[0]} {said}")
-        host, port = _address(fit[0]["bind"])
+        host, ports = _address(fit[0]["bind"])
+        port = one.port if one.port in ports else ports.start
         return Door(names[0], (host, port) if port else host)
 
 
@@ -124,11 +125,12 @@ def _not_there(name: str, known: Iterable[str]) -> str:
     return f"no listener is named {name}" + (f" (did you mean {near[0]}?)" if near else "")
 
 
-def _address(bind: str) -> tuple[str, int]:
-    """Returns host and port of an address that is bound, loopback for a wildcard; or a unix path
-    and 0."""
+def _address(bind: str) -> tuple[str, range]:
+    """Returns host and ports of an address that is bound, loopback for a wildcard; or a unix path
+    and no port."""
     if bind.startswith("unix:"):
-        return bind.removeprefix("unix:"), 0
-    host, _, port = bind.rpartition(":")
+        return bind.removeprefix("unix:"), range(0)
+    host, _, ports = bind.rpartition(":")
     host = host.strip("[]")
-    return WILDCARDS.get(host, host), int(port)
+    first, _, last = ports.partition("-")
+    return WILDCARDS.get(host, host), range(int(first), int(last or first) + 1)

@@ -36,9 +36,22 @@ class Address:
     path: str = ""
     asked: str = field(default="", compare=False)
     """The host name that was looked up, if there was one."""
+    last_port: int = 0
+    """Of a range of ports that is bound as a whole, from `port` on; 0: it is one port."""
 
     def __str__(self) -> str:
+        return f"{self.first}-{self.last_port}" if self.last_port else self.first
+
+    @property
+    def first(self) -> str:
+        """The address as text; of a range that of its first port, to which its sockets are
+        bound."""
         return f"{UNIX}{self.path}" if self.path else f"{_bracketed(self.host)}:{self.port}"
+
+    @property
+    def ports(self) -> range:
+        """All its ports; of a path none."""
+        return range(0) if self.path else range(self.port, (self.last_port or self.port) + 1)
 
     def at(self, host: str) -> Address:
         """This port at another host; the result keeps the host name that was looked up."""
@@ -63,18 +76,32 @@ class BindRange:
     path: str = ""
     asked: str = field(default="", compare=False)
     """The host name that was looked up, if there was one."""
+    is_whole: bool = field(default=False, compare=False)
+    """Whether its ports are bound as one address. Whoever opens sockets says so."""
 
     def __len__(self) -> int:
         return self.last_port - self.first_port + 1
 
     def __iter__(self) -> Iterator[Bind]:
+        if self.is_whole:
+            yield self.whole
+            return
         for port in range(self.first_port, self.last_port + 1):
             yield Bind(self.host, port, self.path, self.asked)
 
+    @property
+    def addresses(self) -> int:
+        """The number of addresses that it is bound as."""
+        return 1 if self.is_whole else len(self)
+
+    @property
+    def whole(self) -> Bind:
+        """All its ports as one address."""
+        last = 0 if self.first_port == self.last_port else self.last_port
+        return Bind(self.host, self.first_port, self.path, self.asked, last)
+
     def __str__(self) -> str:
-        if self.path or self.first_port == self.last_port:
-            return str(next(iter(self)))
-        return f"{_bracketed(self.host)}:{self.first_port}-{self.last_port}"
+        return str(self.whole)
 
     def at(self, host: str) -> BindRange:
         """These ports at another host; the result keeps the host name that was looked up."""

@@ -34,6 +34,7 @@ AMPLIFICATION = (0, 10_000)
 QUIC_CONFIG = (0, 6)  # 7: the connection id has no server id
 SERVER_ID_LENGTH = (1, 15)  # = L4_SERVER_ID_MAX
 MAX_LISTENERS = (1, 4_096)  # = L4_LISTENERS_MAX
+NARROW_PORTS = 64  # of a range that always has a socket for each port
 MAX_POOLS = (1, 1_024)  # = L4_POOLS_MAX
 MAX_BACKENDS = (1, 16_384)  # = L4_BACKENDS_MAX
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from l4lb.config.address import Address, BindRange, parse_backend, parse_bind
@@ -16,6 +16,7 @@ from l4lb.config.bounds import ARRAY_MAX
 from l4lb.config.model import Limits
 from l4lb.config.position import Path
 from l4lb.config.tables.listener import transport
+from l4lb.config.wide import is_wide
 
 Table = Mapping[str, Any]
 
@@ -79,7 +80,8 @@ def read(data: Table) -> Draft:
     draft = Draft(data)
     for name, below in table(data, "listeners").items():
         if isinstance(below, dict):
-            draft.listeners.append(_listener(("listeners", name), below))
+            packet = isinstance(table(data, "process").get("packet"), dict)
+            draft.listeners.append(_listener(("listeners", name), below, packet=packet))
     for name, below in table(data, "pools").items():
         if isinstance(below, dict):
             draft.pools.append(_pool(("pools", name), name, below))
@@ -97,18 +99,21 @@ def _array(data: Table, key: str) -> list[Any]:
     return value if isinstance(value, list) and len(value) <= ARRAY_MAX else []
 
 
-def _listener(path: Path, data: Table) -> Listener:
+def _listener(path: Path, data: Table, *, packet: bool) -> Listener:
+    protocol = data.get("protocol", "tcp")
+    protocol = protocol if isinstance(protocol, str) else ""
     binds = []
     for index, text in enumerate(_array(data, "bind")):
         with contextlib.suppress(ValueError):
-            binds.append(((*path, "bind", index), parse_bind(text)))
+            span = parse_bind(text)
+            how = transport(protocol), data.get("mptcp"), data.get("data_path", "proxy")
+            whole = packet and is_wide(span, *how)
+            binds.append(((*path, "bind", index), replace(span, is_whole=whole)))
     routes: list[tuple[Path, Table]] = [
         ((*path, "routes", index), one)
         for index, one in enumerate(_array(data, "routes"))
         if isinstance(one, dict)
     ]
-    protocol = data.get("protocol", "tcp")
-    protocol = protocol if isinstance(protocol, str) else ""
     return Listener(path, data, protocol, data.get("pool"), data.get("forward"), binds, routes)
 
 

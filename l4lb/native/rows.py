@@ -185,7 +185,8 @@ class WorkerRow(NamedTuple):
 class SessionRow(NamedTuple):
     """One live session. id: worker.slot.serial, as `kill` takes it. via: the proxy that sent a
     PROXY header for the client. sni: the server name asked for. tls, cipher, alpn: agreed on where
-    TLS is terminated here. Each is "" if there is none."""
+    TLS is terminated here. Each is "" if there is none. port: that the client connected to, of a
+    range that is bound as a whole; else 0."""
 
     id: str
     worker: int
@@ -206,6 +207,7 @@ class SessionRow(NamedTuple):
     tls: str = ""
     cipher: str = ""
     alpn: str = ""
+    port: int = 0
 
 
 class Candidate(NamedTuple):

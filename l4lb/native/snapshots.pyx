@@ -170,5 +170,5 @@ cdef class Snapshots(Memory):
                 row.serial != copy.serial:
             return ()
         via = self._client_text(&told.via) if told.via.family else ""
-        return via, *(text.decode("ascii", "backslashreplace") for text in (
-            <bytes>told.name, <bytes>told.version, <bytes>told.cipher, <bytes>told.protocol))
+        texts = <bytes>told.name, <bytes>told.version, <bytes>told.cipher, <bytes>told.protocol
+        return via, *(one.decode("ascii", "backslashreplace") for one in texts), told.port

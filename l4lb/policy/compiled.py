@@ -42,10 +42,12 @@ def own_addresses(binds: Iterable[tuple[str, int]], local: Iterable[str]) -> Map
     there comes round again. binds: address and port of each listener; "0.0.0.0" and "::" are all
     local ones."""
     every = {_plain(one) for one in local} | {"127.0.0.1", "::1"}
+    known = {"0.0.0.0": every, "::": every}
     found: dict[int, set[str]] = {}
     for host, port in binds:
-        at = found.setdefault(port, set())
-        at.update(every if host in ("0.0.0.0", "::") else {_plain(host)})
+        at = known.setdefault(host, {_plain(host)})
+        # why not changed in place: the ports of a wide range share one set.
+        found[port] = found[port] | at if port in found else at
     return found
 
 

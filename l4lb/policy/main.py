@@ -69,7 +69,7 @@ class PolicySetup:
 def _binds(config: Config) -> tuple[tuple[str, int], ...]:
     """Returns address and port of each listener."""
     binds = (bind for one in config.listeners.values() for bind in one.bind)
-    return tuple((bind.host, bind.port) for bind in binds if bind.port)
+    return tuple((bind.host, port) for bind in binds for port in bind.ports)
 
 
 class Policy:

@@ -40,6 +40,7 @@ from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.ranges import Ranges
 from l4lb.supervisor.recording import Recording
 from l4lb.supervisor.reload.discovery import FIRST_ANSWERS_MS, unanswered
 from l4lb.supervisor.reload.install import Installer, open_all
@@ -81,7 +82,8 @@ class Supervisor:
         inherited: Inherited,
         before: Predecessor | None = None,
     ) -> None:
-        self._config = config
+        self._ranges = Ranges(before.state.ranges if before else {})
+        self._config = config = self._ranges.begin(config)
         self._before = before
         self._announce = announce
         self._exit_status = 0
@@ -93,6 +95,7 @@ class Supervisor:
         self._table = Table(capacities(config))
         self._membership = Membership(self._table)
         if before:
+            before.mark(self._ranges.marked)
             before.fill(self._table, self._membership)
         else:
             self._membership.policy.caches.open_disks(config)
@@ -142,6 +145,7 @@ class Supervisor:
         try:
             self._web = before.open_web() if before else open_web(config.process)
             self._open_listening(inherited)
+            self._ranges.start(self._workers.listening, self._worker_changes.closing)
             self._shield.start(self._config)
             self._packets.load(self._config)
         except BaseException:
@@ -150,22 +154,21 @@ class Supervisor:
             raise
 
     def _make_reloads(self, origin: ConfigOrigin) -> Reloads:
+        self._installer = Installer(self._service, self._installed)
         return Reloads(
             self._reactor,
             self._before.source if self._before else Source(origin.path, self._config),
-            load=origin.load,
-            prepare=self._membership.policy.prepare,
-            send=self._helpers.control.send,
-            install=Installer(self._service, self._installed).install,
-            tell=self._tell,
-        )
+            load=origin.load, marked=self._ranges.marked, prepare=self._membership.policy.prepare,
+            send=self._helpers.control.send, install=self._installer.install, tell=self._tell,
+        )  # fmt: skip
 
     def _described(self) -> Service:
         before = self._before
         return Service(
             self._reactor, self._table, self._membership, self._workers, self._shield,
-            self._worker_changes, self._secrets, self._admin, self._web, self._helpers,
-            self._history, self._notifier, before.state.started_ms if before else monotonic_ms(),
+            self._ranges, self._worker_changes, self._secrets, self._admin, self._web,
+            self._helpers, self._history, self._notifier,
+            before.state.started_ms if before else monotonic_ms(),
         )  # fmt: skip
 
     def _make_helpers(self) -> Helpers:
@@ -186,13 +189,10 @@ class Supervisor:
         tallies = [one.tally_fd for one in (known.gate, known.records, self._shield)]
         web = [self._web.fd] if self._web else []
         return Helper(
-            self._reactor,
-            "control",
-            self._run_control,
+            self._reactor, "control", self._run_control,
             keep=[self._admin.sock.fileno(), *known.caches.fds, *tallies, *web],
-            on_message=self._on_request,
-            on_start=lambda _: known.caches.forget(GUEST),
-        )
+            on_message=self._on_request, on_start=lambda _: known.caches.forget(GUEST),
+        )  # fmt: skip
 
     def _open_listening(self, inherited: Inherited) -> None:
         if self._before is None or not self._before.state.back:
@@ -223,11 +223,8 @@ class Supervisor:
     def _run_control(self, channel: socket.socket) -> int:
         return l4lb.control.main.run(
             ControlSetup(
-                table=self._table,
-                admin=self._admin.sock,
-                channel=channel,
-                version=l4lb.__version__,
-                supervisor_pid=os.getppid(),
+                table=self._table, admin=self._admin.sock, channel=channel,
+                version=l4lb.__version__, supervisor_pid=os.getppid(),
                 started_ms=self._service.started_ms,
                 web=self._web.setup if self._web else None,
                 discovery=self._reloads.first_answers.order(),
@@ -238,7 +235,7 @@ class Supervisor:
                 record_fd=self._membership.policy.records.tally_fd,
                 shield_fd=self._shield.tally_fd,
             )
-        )
+        )  # fmt: skip
 
     def _on_request(self, request: Mapping[str, Any]) -> None:
         self._requests.handle(request, self._helpers.control.send)
@@ -314,7 +311,7 @@ class Supervisor:
             self._helpers.control.start()
         LOG.info(
             "serving", version=l4lb.__version__, workers=self._config.process.workers,
-            listeners=[str(b) for one in self._config.listeners.values() for b in one.bind],
+            listeners=[str(s) for one in self._config.listeners.values() for s in one.bind_ranges],
             admin=self._config.process.admin, seccomp=str(self._guards),
         )  # fmt: skip
         if self._announce is not None:
@@ -326,9 +323,11 @@ class Supervisor:
                 self._config.process.drain_timeout_ms,
             )  # fmt: skip
             self._before.close_web_but(self._web)
+            self._installer.tidy(self._config)
             self._requests.record.answered(self._before.state.answer.cause, self._before.outcome)
         self._shield.follow()
         self._packets.follow()
+        self._ranges.follow(self._reactor)
         if self._reloads_once_serving:
             self._on_hup()
 
@@ -402,6 +401,7 @@ class Supervisor:
 
     def _close(self) -> None:
         self._packets.close()
+        self._ranges.stop()
         self._shield.stop()
         for one in list(self._workers.listening):
             one.close()

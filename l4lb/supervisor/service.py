@@ -18,6 +18,7 @@ from l4lb.supervisor.process.event_history import History
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.systemd_notify import Notifier
+from l4lb.supervisor.ranges import Ranges
 from l4lb.supervisor.recording import Recording
 from l4lb.supervisor.shielding import Shielding
 from l4lb.supervisor.sockets.http import OpenWeb
@@ -70,6 +71,7 @@ class Service:
     membership: Membership
     workers: Workers
     shield: Shielding
+    ranges: Ranges
     worker_changes: WorkerChanges
     secrets: Secrets
     admin: AdminSocket

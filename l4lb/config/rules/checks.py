@@ -34,6 +34,7 @@ from l4lb.config.rules import (
     http_rules,
     packet,
     protocols,
+    ranges,
 )
 from l4lb.config.rules.names import unknown
 from l4lb.config.tables.discovery import NEEDS, READS
@@ -136,7 +137,7 @@ def _short_addresses(draft: Draft) -> Findings:
 def _within_limits(draft: Draft) -> Findings:
     forwards = len(table(draft.data, "forward"))
     counts = {
-        "max_listeners": sum(len(span) for one in draft.listeners for _, span in one.binds),
+        "max_listeners": sum(span.addresses for one in draft.listeners for _, span in one.binds),
         # Each forward proxy has a pool with one backend.
         "max_pools": len(draft.pools) + forwards,
         "max_backends": sum(len(pool.backends) for pool in draft.pools) + forwards,
@@ -145,7 +146,8 @@ def _within_limits(draft: Draft) -> Findings:
         if count > draft.limit(name):
             what = {"max_listeners": "bound addresses"}.get(name, name.removeprefix("max_"))
             message = f"{draft.limit(name)} is less than the {count} {what} of this configuration"
-            yield Finding(("limits", name), message)
+            hint = ranges.hint(draft) if name == "max_listeners" else None
+            yield Finding(("limits", name), message, hint)
 
 
 def _free_addresses(draft: Draft) -> Findings:
@@ -178,7 +180,7 @@ def _bound(draft: Draft) -> Iterator[tuple[Path, object, BindRange]]:
     """Yields everything that the service binds; nothing if there are too many addresses to look
     through."""
     spans = [(path, one.transport, span) for one in draft.listeners for path, span in one.binds]
-    if sum(len(span) for *_, span in spans) > bounds.MAX_LISTENERS[1]:
+    if sum(span.addresses for *_, span in spans) > bounds.MAX_LISTENERS[1]:
         return
     process = table(draft.data, "process")
     admin = process.get(
@@ -304,6 +306,7 @@ RULES = (
     _short_addresses,
     _within_limits,
     _free_addresses,
+    *ranges.RULES,
     _no_udp_over_unix,
     _udp_backends,
     _quic_names,

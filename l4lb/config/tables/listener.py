@@ -120,5 +120,6 @@ class Listener(Sockets, Named):
 
     @property
     def bind(self) -> tuple[Bind, ...]:
-        """Every address bound, ranges of ports expanded, in the order written."""
+        """Every address bound, in the order written. Ranges of ports are expanded, unless they are
+        bound as a whole (BindRange.is_whole)."""
         return tuple(one for span in self.bind_ranges for one in span)

@@ -173,7 +173,8 @@ class Limits(Model):
     )
     """How long the refusal `tarpit` keeps a client waiting before it is reset."""
     max_listeners: Annotated[int, *whole(bounds.MAX_LISTENERS)] = 1_024
-    """Bound addresses; each port of a range counts."""
+    """Bound addresses; each port of a range counts. With `[process.packet]` a wide range counts
+    once (docs/packet.md)."""
     max_pools: Annotated[int, *whole(bounds.MAX_POOLS)] = 256
     """Pools."""
     max_backends: Annotated[int, *whole(bounds.MAX_BACKENDS)] = 4_096

@@ -11,6 +11,7 @@ from l4lb.native.c.table cimport l4_table
 cdef extern from "shm/client_info.h":
     struct l4_client_info:
         l4_addr via
+        uint16_t port
         const char *name
         const char *version
         const char *cipher

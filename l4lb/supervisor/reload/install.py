@@ -27,10 +27,10 @@ LOG = l4lb.log.get("supervisor")
 
 
 def wanted(config: Config) -> dict[tuple[str, str], tuple[str, Bind, SocketOptions]]:
-    """Returns each address to bind, by protocol and text: its listener's name, the address, its
-    socket options."""
+    """Returns each address to bind, by protocol and text of its first port: its listener's name,
+    the address, its socket options."""
     return {
-        (options.protocol, str(bind)): (name, bind, options)
+        (options.protocol, bind.first): (name, bind, options)
         for name, one in config.listeners.items()
         for options in [SocketOptions.of(one)]
         for bind in one.bind
@@ -46,11 +46,12 @@ def open_all(
 ) -> Iterator[Listening]:
     """Yields the sockets of every address: the old program's, those that a service manager passed,
     or new ones. Raises L4lbError."""
-    workers = range(config.process.workers)
-    for key, (name, bind, options) in wanted(config).items():
+    workers, want = range(config.process.workers), wanted(config)
+    yield from _left_over(config, rows, [one for key, one in have.items() if key not in want])
+    for key, (name, bind, options) in want.items():
         row = rows[name, str(bind)]
         if key in have:
-            have[key].row, have[key].listener = row, name
+            have[key].row, have[key].listener, have[key].bind = row, name, bind
             have[key].set_options(options)
             yield have[key]
             continue
@@ -64,6 +65,18 @@ def open_all(
         yield open_listening(bind, name, row, workers, options, seed=seed)
 
 
+def _left_over(
+    config: Config, rows: RowAllocator[tuple[str, str]], have: Sequence[Listening]
+) -> Iterator[Listening]:
+    """Yields sockets of an old program that had bound a range port by port; this one binds it as a
+    whole. Its clients are the range's, until tidy closes it."""
+    for one in have:
+        for bind in config.listeners[one.listener].bind:
+            if bind.host == one.bind.host and one.bind.port in bind.ports:
+                one.row = rows[one.listener, str(bind)]
+                yield one
+
+
 class Installer:
     """Changes table, sockets and workers from one configuration to another. on_done gets the
     configuration that is then in force."""
@@ -74,6 +87,7 @@ class Installer:
         self._secrets = service.secrets
         self._workers = service.workers
         self._worker_changes = service.worker_changes
+        self._ranges = service.ranges
         self._on_done = on_done
 
     def install(self, before: Config, after: Config, changes: Sequence[Change]) -> None:
@@ -87,6 +101,12 @@ class Installer:
             error = fault("a change of the configuration")
             self._put_back(before, after)
             raise error from None
+
+    def tidy(self, config: Config) -> None:
+        """Closes addresses of an old program that the configuration in force does not have."""
+        if any(one.key not in wanted(config) for one in self._workers.listening):
+            self._lead(config, ())
+            self._move(config)
 
     def _put_back(self, before: Config, after: Config) -> None:
         """Puts the configuration `before` in force again after a fault in the middle of a
@@ -123,10 +143,12 @@ class Installer:
             if any("limits" in one.keys for one in changes if one.kind == "listener"):
                 self._workers.recount()
             self._worker_changes.resize(count, after.process.drain_timeout_ms)
+            self._lead(after, opened)
             self._move(after)
             for one in opened:
                 one.row = self._membership.listeners[one.listener, str(one.bind)]
                 self._worker_changes.listen(one)
+        self._ranges.sync()
         self._on_done(after)
 
     def _close_unused(self, one: Listening) -> None:
@@ -156,6 +178,14 @@ class Installer:
                 undo.callback(one.close)
                 opened.append(one)
         return opened
+
+    def _lead(self, after: Config, opened: Sequence[Listening]) -> None:
+        """Leads the clients of ranges where they will be served, before sockets go."""
+        want = wanted(after)
+        stay = [one for one in self._workers.listening if one.key in want]
+        for one in stay:
+            _, one.bind, _ = want[one.key]
+        self._ranges.sync([*stay, *opened])
 
     def _move(self, after: Config) -> None:
         """Closes the sockets of addresses that are gone, and gives others to their new listener."""

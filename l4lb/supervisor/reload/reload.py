@@ -57,10 +57,10 @@ class _Change:
 
 
 class Reloads:
-    """The configuration in force, and every way to change it. load: reads a file. prepare: does the
-    slow part of an installation. send: sends the control process an order to follow sources of
-    discovery. install: puts a configuration in force, given the old one and the changes. If it
-    raises L4lbError, it has changed nothing."""
+    """The configuration in force, and every way to change it. load: reads a file. marked: says how
+    ranges of ports are bound. prepare: does the slow part of an installation. send: sends the
+    control process an order to follow sources of discovery. install: puts a configuration in force,
+    given the old one and the changes. If it raises L4lbError, it has changed nothing."""
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class Reloads:
         source: Source,
         *,
         load: Load,
+        marked: Callable[[Config], Config],
         prepare: Prepare,
         send: Callable[[Mapping[str, Any]], object],
         install: Callable[[Config, Config, list[diff.Change]], None],
@@ -75,7 +76,7 @@ class Reloads:
     ) -> None:
         self._reactor = reactor
         self.source = source
-        self._load = load
+        self._load, self._marked = load, marked
         self.first_answers = FirstAnswers(reactor, lambda: self.source, send, prepare)
         self._prepare = prepare
         self._install = install
@@ -169,6 +170,11 @@ class Reloads:
 
     def _loaded(self, change: _Change, config: Config, warnings: list[str]) -> None:
         if self._under_way is not change:  # this change was given up
+            return
+        try:
+            config = self._marked(config)
+        except L4lbError as error:
+            self._failed(change, error)
             return
         if not change.installs:
             self._end(change, _outcome(change.what, lambda: change.apply(config, warnings)))

@@ -78,7 +78,8 @@ class Listening:
 
     @property
     def key(self) -> tuple[str, str]:
-        return self.protocol, str(self.bind)
+        """Protocol and address of its sockets. A range has those of its first port."""
+        return self.protocol, self.bind.first
 
     def is_read_by(self, index: int) -> bool:
         """Returns whether the worker of this index takes clients from the address. A UDP socket has

@@ -73,6 +73,7 @@ class ListenerPolicy:
             values = self._settings(config, listener, pool_rows, caches, numbers)
             values["head"] = self._heads.setdefault(listener.name, rows[0])
             for bind, row in zip(listener.bind, rows, strict=True):
+                values["last_port"] = bind.last_port
                 self._table.set_listener(row, name=listener.name, bind=str(bind), **values)
             groups.append((rows, list(_compiled(listener, pool_rows))))
         native.publish_routes(self._table, groups)

@@ -15,7 +15,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import msgpack
@@ -28,7 +29,7 @@ from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config
 from l4lb.native import counts as native_counts
 from l4lb.native.table import Table
-from l4lb.supervisor import tls_secrets
+from l4lb.supervisor import ranges, tls_secrets
 from l4lb.supervisor.process import seccomp
 from l4lb.supervisor.process.child import Child
 from l4lb.supervisor.process.reactor import Reactor
@@ -58,7 +59,7 @@ def check(fd: int) -> int:
     """Checks that this program can go on from the state in fd. Prints `ready VERSION`, or
     raises."""
     state = State.from_plain(state_file.read(fd))
-    config = state.source.running
+    config = ranges.foreseen(state.ranges, state.source.running)
     table = Table(capacities(config))
     membership = Membership(table)
     _fill(table, membership, config, state)
@@ -117,6 +118,10 @@ class Predecessor:
     def _steward(self) -> Steward:
         assert self.state.steward is not None  # only the state of a check has none
         return self.state.steward
+
+    def mark(self, marked: Callable[[Config], Config]) -> None:
+        """Binds ranges of ports as this program can."""
+        self.source = replace(self.source, file=marked(self.source.file))
 
     # ---- what stays open -----------------------------------------------------------------------
 

@@ -156,4 +156,5 @@ class Departure:
             disks=service.membership.policy.caches.disks.carried,
             shield=service.shield.carried(),
             packets=service.helpers.packets.carried(),
+            ranges=service.ranges.carried(),
         )

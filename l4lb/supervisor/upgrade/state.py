@@ -70,10 +70,9 @@ class State:
 
     config: as config/plain.py carries it. known: from carried_state.py, as are sticky (absent in a
     check) and lists. caches: their file (absent in a check). disks: the locks of caches' folders,
-    by path. shield, packets: their descriptors and counts (shielding.py,
-    forwarding.py). counts: from carried_counts.py.
-    workers: by pid. older: pids of workers of still earlier programs. keep: every descriptor that
-    is passed on.
+    by path. shield, packets: their descriptors and counts (shielding.py, forwarding.py). ranges:
+    what ranges.py carries. counts: from carried_counts.py. workers: by pid. older: pids of workers
+    of still earlier programs. keep: every descriptor that is passed on.
     """
 
     version: str
@@ -104,6 +103,7 @@ class State:
     disks: Mapping[str, int] = field(default_factory=dict)
     shield: Plain = field(default_factory=dict)
     packets: Plain = field(default_factory=dict)
+    ranges: Plain = field(default_factory=dict)
     back: bool = False
     keep: Sequence[int] = ()
 
@@ -123,6 +123,7 @@ class State:
         for one in (self.shield, self.packets):
             yield from (*one.get("fds", ()), *one.get("links", {}).values())
         yield self.packets.get("memory_fd")
+        yield from (*self.ranges.get("fds", ()), self.ranges.get("link"))
         yield from (one["fd"] for one in (self.sticky, self.lists, self.caches) if one)
 
     def with_keep(self) -> State:
@@ -181,6 +182,7 @@ class State:
             disks=told.get("disks", {}),
             shield=told.get("shield", {}),
             packets=told.get("packets", {}),
+            ranges=told.get("ranges", {}),
             back=told["back"],
             keep=told["keep"],
         )
@@ -212,9 +214,8 @@ def described(one: Listening) -> dict[str, Any]:
 
 def opened(told: Plain) -> Listening:
     """Returns the open address that `described` has described; its row is not known yet."""
-    (bind,) = parse_bind(told["bind"])
     return Listening(
-        bind,
+        parse_bind(told["bind"]).whole,
         told["listener"],
         -1,
         {int(at): socket.socket(fileno=fd) for at, fd in told["sockets"].items()},

@@ -45,6 +45,11 @@ class WorkerChanges:
             for one in [*self._workers.listening, *self._closing]
         )
 
+    @property
+    def closing(self) -> list[Listening]:
+        """The addresses that take no more clients and are not closed yet."""
+        return self._closing
+
     def listen(self, one: Listening) -> None:
         """Makes all workers take clients from one more address."""
         self._workers.listening.append(one)

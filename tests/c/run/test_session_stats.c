@@ -113,7 +113,8 @@ TEST(what_was_learnt_of_the_client_lies_beside_its_end)
     struct l4_facts *facts = l4_table_facts(&table, 1, 0);
     const struct l4_outcome outcome = ended_as(L4_END_CLIENT_FIN);
     l4_account_end(&table, 1, &outcome);
-    s->known = L4_FACT_NAME | L4_FACT_TLS | L4_FACT_ALPN | L4_FACT_VIA;
+    s->known = L4_FACT_NAME | L4_FACT_TLS | L4_FACT_ALPN | L4_FACT_VIA | L4_FACT_PORT;
+    facts->port = 7001;
     strcpy(facts->name, "a\"b.example");
     strcpy(facts->version, "TLSv1.3");
     strcpy(facts->cipher, "TLS_AES_128_GCM_SHA256");
@@ -130,10 +131,13 @@ TEST(what_was_learnt_of_the_client_lies_beside_its_end)
     CHECK_EQ(L4_LOG_ALPN_MAX, strlen(told->protocol));
     line_of(&end, told, true, text);
     CHECK(strstr(text, "\"end\":\"client_fin\""));
-    CHECK(strstr(text, ",\"via\":\"192.0.2.1:5\",\"sni\":\"a\\\"b.example\",\"tls\":\"TLSv1.3\","
-                       "\"cipher\":\"TLS_AES_128_GCM_SHA256\",\"alpn\":\"ppp"));
+    CHECK(strstr(
+        text,
+        ",\"port\":7001,\"via\":\"192.0.2.1:5\",\"sni\":\"a\\\"b.example\",\"tls\":\"TLSv1.3\","
+        "\"cipher\":\"TLS_AES_128_GCM_SHA256\",\"alpn\":\"ppp"));
     line_of(&end, told, false, text);
-    CHECK(strstr(text, " end=client_fin via=192.0.2.1:5 sni=\"a\\\"b.example\" tls=TLSv1.3 "));
+    CHECK(strstr(text,
+                 " end=client_fin port=7001 via=192.0.2.1:5 sni=\"a\\\"b.example\" tls=TLSv1.3 "));
     line_of(&end, NULL, false, text);
     CHECK(!strstr(text, "sni"));
     l4_table_close(&table);

@@ -110,6 +110,12 @@ def test_the_only_listener_is_asked_whatever_its_port() -> None:
     assert door("http://a:7002/", *two).address == ("127.0.0.1", 7002)
 
 
+def test_a_range_of_ports_serves_each_of_them() -> None:
+    other, wide = row("other", "10.0.0.1:8080"), row("wide", "10.0.0.2:7000-7999")
+    assert door("http://a:7999/", other, wide) == Door("wide", ("10.0.0.2", 7999))
+    assert door("http://a/", wide).address == ("10.0.0.2", 7000)
+
+
 def test_a_listener_can_be_named() -> None:
     other = row("other", "10.0.0.1:8080")
     assert door("http://a/", PLAIN, other, only="other").listener == "other"

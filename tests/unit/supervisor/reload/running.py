@@ -67,6 +67,7 @@ class Running:
             cast(Reactor, self),
             Source("/l4lb.toml", OLD),
             load=lambda _: NEW,
+            marked=lambda config: config,
             prepare=self._prepare,
             install=self._install,
             tell=lambda kind, _: self.told.append(kind),

@@ -72,7 +72,7 @@ def listener_settings(found: Config) -> dict[str, Any]:
     (listener,) = found.listeners.values()
     known = {
         "pool": 0, "head": 0, "trusted_set": None, "access_set": 1, "rules_set": None,
-        "http_trusted_set": None, "http_cache": 0,
+        "http_trusted_set": None, "http_cache": 0, "last_port": 0,
     }  # fmt: skip
     return row_settings.of_listener(listener, found.pools, hello="no", **known)
 
