@@ -150,8 +150,9 @@ HERE void follow(const struct packet *packet, struct l4_forward_flow *flow, bool
     if (reply && (is_young || packet->flags & TCP_SYN))
         look_at_answer(packet, flow, is_young);
     const bool proven = is_young && !reply && is_proof(packet, flow);
-    if (packet->flags & TCP_ACK && packet->acknowledged - flow->proof < ACKNOWLEDGED_MAX &&
-        (!is_young || reply || proven))
+    const bool learns = proven && is_one_way(flow); /* there is nothing to compare with yet */
+    if (packet->flags & TCP_ACK && (!is_young || reply || proven) &&
+        (learns || packet->acknowledged - flow->proof < ACKNOWLEDGED_MAX))
         flow->proof = packet->acknowledged;
     if (flow->flags & L4_FORWARD_RESET && !(packet->flags & TCP_RST))
         __sync_fetch_and_and(&flow->flags, ~(uint32_t)L4_FORWARD_RESET);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from e2e.harness.netns import Route, in_namespace
 
 from l4lb.native.bpf_rows import TCX_INGRESS
 from l4lb.packet import program, tables
-from e2e.harness.netns import Route, in_namespace
 
 if TYPE_CHECKING:
     from l4lb.native.bpf import Program
@@ -65,9 +66,15 @@ class Forward:
     def attach(self, *names: str) -> None:
         self.links += [self.made.link(socket.if_nametoindex(name), TCX_INGRESS) for name in names]
 
+    def detach(self) -> None:
+        for link in self.links:
+            os.close(link)
+        self.links.clear()
+        self.made.close()
+
     def flows(self, name: str = "flows") -> dict[tables.Key, tables.Flow]:
         found = {}
-        for key in self.made.keys(name, 4 * self.max_flows):
+        for key in self.made.keys(name, 4 * self.max_flows + 4096):
             value = self.made.get(name, key)
             if value is not None:
                 found[tables.Key.unpacked(key)] = tables.Flow.unpacked(value)
