@@ -212,6 +212,7 @@ APART(int, pass_error, struct __sk_buff *skb)
         return PASS;
     const struct packet *packet = &read->packet;
     struct packet *quoted = &read->quoted;
+    __builtin_memset(quoted, 0, sizeof *quoted);
     struct bpf_fib_lookup way = {};
     bool is_young;
     if (!read_quoted(skb, packet, quoted))
@@ -254,7 +255,7 @@ int l4lb_forward(struct __sk_buff *skb)
     if (!both)
         return PASS;
     struct packet *packet = &both->packet;
-    __builtin_memset(both, 0, sizeof *both);
+    __builtin_memset(packet, 0, sizeof *packet);
     const enum content content = read_packet(skb, packet);
     if (content == NOTHING)
         return PASS;
