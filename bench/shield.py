@@ -62,7 +62,7 @@ def connections(target: tuple[str, int], count: int) -> None:
 
 def spent(lb: Balancer) -> float:
     """Returns the processor time of the worker, in seconds."""
-    (worker,) = lb.pids()
+    worker = lb.pids()[0]
     return sum(psutil.Process(worker).cpu_times()[:2])
 
 
