@@ -182,7 +182,12 @@ HERE uint32_t judge_reset(const struct packet *packet, const struct l4_forward_f
     if (packet->number == other->proof)
         return L4_FORWARD_RESET | L4_FORWARD_CLOSED;
     const bool idle = bpf_ktime_get_coarse_ns() - flow->seen_ns > on_their_way_ns;
-    return !idle && is_near(packet->number, other->proof) ? L4_FORWARD_RESET : 0;
+    if (idle || !is_near(packet->number, other->proof))
+        return 0;
+    /* Both numbers are near: nobody guesses that. Sockets reset so with data on their way. */
+    if (packet->flags & TCP_ACK && is_near(packet->acknowledged, flow->proof))
+        return L4_FORWARD_RESET | L4_FORWARD_CLOSED;
+    return L4_FORWARD_RESET;
 }
 
 /* What a FIN means. A flow is closed when both directions have ended. */

@@ -131,6 +131,18 @@ def test_a_reset_that_may_fit_is_taken_back_by_its_sender(session: Session, back
     assert not session.may_be_reset
 
 
+@way
+def test_a_reset_behind_data_on_their_way_counts_with_both_numbers(
+    session: Session, back: bool
+) -> None:
+    session.open()
+    number, acknowledged = expected(session, back)
+    session.send(RST | ACK, number + NEAR, acknowledged + FAR, back=back)
+    assert not session.is_closed
+    session.send(RST | ACK, number + NEAR, acknowledged, back=back)
+    assert session.is_closed
+
+
 def test_numbers_are_followed_as_data_flow(session: Session) -> None:
     session.open()
     client, backend = session.numbers
