@@ -43,6 +43,7 @@ EMPTY: Mapping[str, str] = {
     "filters": "no rules: the listener has no filter",
     "inspections": "no rules: no engine inspects what goes through the listener",
     "records": "no records: no requests are kept",
+    "packets": "no listeners",
     "shield": "no listeners",
     "diff": "nothing was changed at run time",
 }

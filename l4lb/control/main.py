@@ -74,6 +74,7 @@ async def _serve_web(
         setup.policy_fd,
         setup.record_fd,
         setup.shield_fd,
+        setup.packets_fd,
     )
     await Web(web, setup.table, collector, handlers, live).run()
 

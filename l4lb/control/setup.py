@@ -31,8 +31,8 @@ class ControlSetup:
     heartbeat is shown as stale. web: None, nothing is served over HTTP. discovery: the argument of
     Sources.configure. events: events from before this process, oldest first. cache_fd: the memory
     of all caches. disks: the bytes of the disks of caches, by name. policy_fd, record_fd,
-    shield_fd: the tallies of the policy process, of the recorder and of the shield; -1: there is
-    none."""
+    shield_fd, packets_fd: the tallies of the policy process, of the recorder, of the shield and of
+    the packet path; -1: there is none."""
 
     table: Table
     admin: socket.socket
@@ -51,3 +51,4 @@ class ControlSetup:
     policy_fd: int = -1
     record_fd: int = -1
     shield_fd: int = -1
+    packets_fd: int = -1

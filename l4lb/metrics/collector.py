@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from l4lb.metrics import caches, forward, http, records, shield
+from l4lb.metrics import caches, forward, http, packets, records, shield
 from l4lb.metrics.exposition import (
     OPENMETRICS,
     TEXT,
@@ -86,8 +86,8 @@ def _add(to: dict[tuple[str, str], Handshakes], key: tuple[str, str], counts: Ha
 
 class Collector:
     """Reads the table. cache_fd: the memory of all caches. disks: the bytes of their disks, by
-    name. policy_fd, record_fd, shield_fd: the tallies of the policy process, of the recorder
-    and of the shield."""
+    name. policy_fd, record_fd, shield_fd, packets_fd: the tallies of the policy process, of
+    the recorder, of the shield and of the packet path."""
 
     def __init__(
         self,
@@ -98,6 +98,7 @@ class Collector:
         policy_fd: int = -1,
         record_fd: int = -1,
         shield_fd: int = -1,
+        packets_fd: int = -1,
     ) -> None:
         self._table = table
         self._about = about
@@ -106,6 +107,7 @@ class Collector:
         self._policy_fd = policy_fd
         self._record_fd = record_fd
         self._shield_fd = shield_fd
+        self._packets_fd = packets_fd
 
     def collect(self, certificates: Iterable[Mapping[str, Any]] = ()) -> Scrape:
         """Returns all present samples. certificates: rows of `admin certs`."""
@@ -125,6 +127,7 @@ class Collector:
         forward.add(scrape, self._policy_fd)
         records.add(scrape, self._record_fd)
         shield.add(scrape, self._shield_fd)
+        packets.add(scrape, self._packets_fd)
         self._workers(scrape, self._table.workers())
         for one in self._about.usages():
             labels = (one.process, one.worker, str(one.pid))

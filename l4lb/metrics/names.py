@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from l4lb.metrics.cache_names import CACHES
 from l4lb.metrics.forward_names import FORWARD
 from l4lb.metrics.metric import Metric
+from l4lb.metrics.packets_names import PACKETS
 from l4lb.metrics.record_names import RECORDS
 from l4lb.metrics.shield_names import SHIELD
 
@@ -246,6 +247,7 @@ METRICS: Mapping[str, Metric] = {
         *FORWARD,
         *RECORDS,
         *SHIELD,
+        *PACKETS,
         Metric(
             "l4lb_connect_seconds",
             "histogram",

@@ -29,5 +29,8 @@ def parts(table: Table) -> dict[int, int]:
     """Returns {row: sessions} of the backends with sessions in workers, without those of the
     book."""
 
+def active_at(table: Table, worker: int) -> dict[int, int]:
+    """Returns {row: active sessions} of the listeners with sessions in one worker row."""
+
 def set_elsewhere(table: Table, index: int, sessions: int) -> None:
     """Sets the number of a backend's sessions that are in workers of older programs."""

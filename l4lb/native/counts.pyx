@@ -229,6 +229,17 @@ def parts(Table table):
     return found
 
 
+def active_at(Table table, worker):
+    """Returns {row: active sessions} of the listeners with sessions in one worker row."""
+    table._worker(worker)
+    found = {}
+    for index in range(table.table.plan.caps.listeners):
+        active = c.l4_table_tally(&table.table, worker, index).active
+        if active:
+            found[index] = active
+    return found
+
+
 def set_elsewhere(Table table, index, sessions):
     """Sets the number of a backend's sessions that are in workers of older programs."""
     table._backend(index)

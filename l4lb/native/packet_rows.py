@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+PACKET_ROW = 64  # the packet process's row of workers in the shared table: after all workers
+
 
 class Service(NamedTuple):
     """What a listener listens on. protocol: tcp or udp. address 0.0.0.0 or ::: any of that

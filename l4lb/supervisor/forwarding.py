@@ -13,7 +13,7 @@ import errno
 import mmap
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +24,19 @@ from l4lb.config.model import Config
 from l4lb.config.rules.packet_checks import packet_reasons, uses_packet
 from l4lb.config.tables.process import Packet
 from l4lb.errors import L4lbError
+from l4lb.native import counts
+from l4lb.native.packet_rows import PACKET_ROW
 from l4lb.native.table import Table
 from l4lb.packet import program, tables, wanted
 from l4lb.packet.interfaces import Links
 from l4lb.packet.pins import Pins
-from l4lb.packet.written_forward import Wanted, Written
+from l4lb.packet.written_forward import Written
+from l4lb.supervisor.forward_plan import ForwardPlan
 from l4lb.supervisor.process import memory_file
 from l4lb.supervisor.process.helper import Helper
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.seccomp import Guards
-from l4lb.supervisor.sockets.addresses import addresses, interface_of
-from l4lb.supervisor.table.membership import PACKET_ROW, Membership
+from l4lb.supervisor.table.membership import Membership
 from l4lb.supervisor.workers.workers import Workers
 
 if TYPE_CHECKING:
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
 SYNC_MS = 1_000
 READY_MS = 25  # more than a tick of the packet process
-SOURCES_EVERY = 10  # syncs between two looks at the host's own addresses to backends
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LOG = l4lb.log.get("supervisor")
 
@@ -61,8 +62,8 @@ class Forwarding(Helper):
         before: Mapping[str, Any],
     ) -> None:
         self._table = table
-        self._membership = membership
         self._workers = workers
+        self._plan = ForwardPlan(table, membership, workers.listening)
         self._before = before
         self._program: Program | None = None
         self._written: Written | None = None
@@ -70,9 +71,6 @@ class Forwarding(Helper):
         self._pins: Pins | None = None
         self._memory_fd = -1
         self._config: Config | None = None
-        self._sources: dict[tuple[str, int], str] = {}
-        self._syncs = 0
-        self._routes: tuple[Any, int] = (None, 0)  # what they were made of, the number of their set
         self._draining = self._pending = False
         self._told_auto: set[str] = set()
         self._old_fds: list[int] = []
@@ -232,108 +230,28 @@ class Forwarding(Helper):
         self._pending = False
         if self._program is None or self._written is None or self._config is None:
             return
+        names = _packet_listeners(self._config)
+        self._say_auto(self._config, names)
         try:
-            self._written.put(self._wanted(self._config, self._written))
+            self._written.put(
+                self._plan.rows(self._config, names, self._written, draining=self._draining)
+            )
             if self._links is not None and self._links.links:
                 self._links.again()
         except (OSError, OverflowError) as error:
             LOG.error("the kernel's maps cannot be changed", why=str(error))
-        self._syncs += 1
         self._tell()
+        if not self._plan.complete and self.alive:
+            self.soon()
 
-    def _wanted(self, config: Config, written: Written) -> Wanted:
-        names = _packet_listeners(config)
-        for name in config.listeners.keys() - set(names):
-            self._say_auto(config, name)
-        found = Wanted()
-        pools = wanted.pools_of(config, names)
-        fronts = [] if self._draining else list(self._fronts(names))
-        targets = self._targets(pools)
-        written.listeners.need([one.digest for one in fronts])
-        written.pools.need([wanted.pool_digest(name) for name in pools])
-        written.backends.need([one.digest for one in targets])
-        for name in pools:
-            if name in self._membership.pools:
-                row = self._membership.pools[name]
-                number = written.pools[wanted.pool_digest(name)]
-                found.pools[number] = wanted.pool_row(config.pools[name], row, found.sources)
-        for one in targets:
-            found.backends[written.backends[one.digest]] = tables.Backend(
-                one.address, one.port, 0, one.row, written.pools[wanted.pool_digest(one.pool)],
-                one.digest, self._source(one.address, one.port),
-            )  # fmt: skip
-        self._put_fronts(config, written, fronts, found)
-        return found
-
-    def _put_fronts(
-        self, config: Config, written: Written, fronts: Sequence[wanted.Front], found: Wanted
-    ) -> None:
-        def number_of(pool: str) -> int:
-            return written.pools[wanted.pool_digest(pool)]
-
-        routes = {one.listener: config.listeners[one.listener].routes for one in fronts}
-        made_of = {
-            name: (one, [number_of(str(r.pool)) for r in one]) for name, one in routes.items()
-        }
-        if self._routes[0] != made_of:
-            self._routes = made_of, self._routes[1] + len(made_of) + 1
-        sets = {name: self._routes[1] + at for at, name in enumerate(made_of)}
-        for name, rows in routes.items():
-            found.routes |= wanted.route_rows(rows, sets[name], number_of)
-        ready = {p: written.is_ready(number_of(p)) for p in wanted.pools_of(config, list(routes))}
-        for one in fronts:
-            number = written.listeners[one.digest]
-            listener = config.listeners[one.listener]
-            found.listeners[number] = tables.Listener(one.row, one.digest)
-            if not all(ready[name] for name in listener.pools):
-                found.keep(written, one.service)
-                self.soon()
+    def _say_auto(self, config: Config, names: Sequence[str]) -> None:
+        """Logs once which listeners workers serve, although the kernel was asked."""
+        for name, one in config.listeners.items():
+            if one.data_path != "auto" or name in names or name in self._told_auto:
                 continue
-            found.services["services", one.service] = tables.Place(
-                number, number_of(listener.main_pool),
-                sets[one.listener] if listener.routes else 0, one.interface,
-            ).packed()  # fmt: skip
-
-    def _say_auto(self, config: Config, name: str) -> None:
-        if config.listeners[name].data_path == "auto" and name not in self._told_auto:
             self._told_auto.add(name)
-            reasons = [f"{'.'.join(map(str, path))}: {why}" for path, why in
-                       packet_reasons(config, name)]  # fmt: skip
-            LOG.warning("workers serve a listener, and not the kernel", listener=name, why=reasons)
-
-    def _fronts(self, names: Sequence[str]) -> Iterator[wanted.Front]:
-        for one in self._workers.listening:
-            sock = next(iter(one.sockets.values()), None)
-            number = interface_of(one)
-            if one.listener not in names or one.path or sock is None or number is None:
-                continue
-            if sock.fileno() < 0:
-                continue
-            for address, port in addresses(sock):
-                yield wanted.Front(one.row, one.listener, f"{one.bind} {address}", address, port,
-                                   one.protocol, number)  # fmt: skip
-
-    def _targets(self, pools: Sequence[str]) -> list[wanted.Target]:
-        return [
-            wanted.Target(row.index, row.pool, row.name, row.address.host, row.address.port)
-            for row in self._table.backends()
-            if row.pool in pools and row.address.host and row.address.port
-        ]
-
-    def _source(self, address: str, port: int) -> str:
-        """Returns this host's address towards a backend; "" if there is no way to it."""
-        known = self._sources.get((address, port))
-        if known is not None and (known or self._syncs % SOURCES_EVERY):
-            return known
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            try:
-                sock.connect((address, port))
-                found = str(sock.getsockname()[0]).partition("%")[0]
-            except OSError:
-                found = ""
-        self._sources[address, port] = found
-        return found
+            LOG.warning("workers serve a listener, and not the kernel", listener=name,
+                        why=_reasons(config, name))  # fmt: skip
 
     # ---- the end -------------------------------------------------------------------------------
 
@@ -387,26 +305,39 @@ class Forwarding(Helper):
     # ---- shown ---------------------------------------------------------------------------------
 
     def _tell(self) -> None:
-        with mmap.mmap(self.tally_fd, tally.BYTES) as area:
-            tally.write(area, self.shown())
-
-    def shown(self) -> dict[str, Any]:
-        """Returns the packet path as operators see it."""
-        if self._program is None or self._links is None or self._config is None:
-            return {}
+        """Tells the control process what metrics show."""
+        if self._program is None or self._config is None:
+            return
         asked = self._config.process.packet
         drops = {
             name: sum(int.from_bytes(one, "little")
                       for one in self._program.get_all("drops", tables.index(number)))
             for number, name in enumerate(tables.DROPS)
         }  # fmt: skip
-        return {
-            "interfaces": self._links.interfaces,
-            "attached_by": self._links.way,
-            "flows": self._held(),
-            "max_flows": asked.max_flows if asked else 0,
-            "drops": drops,
-        }
+        told = {"flows": self._held(), "max_flows": asked.max_flows if asked else 0, "drops": drops}
+        with mmap.mmap(self.tally_fd, tally.BYTES) as area:
+            tally.write(area, told)
+
+    def shown(self, config: Config) -> list[dict[str, Any]]:
+        """Returns who serves each listener, as operators see it (docs/admin.md, packets)."""
+        names = _packet_listeners(config) if self._program is not None else []
+        flows = counts.active_at(self._table, PACKET_ROW)
+        rows = [(one.listener, one.row) for one in self._workers.listening]
+        return [
+            {
+                "listener": name,
+                "data_path": one.data_path,
+                "served_by": "kernel" if name in names else "workers",
+                "flows": sum(flows.get(row, 0) for listener, row in rows if listener == name),
+                "why": _reasons(config, name) if one.data_path == "auto" else None,
+            }
+            for name, one in config.listeners.items()
+        ]
+
+
+def _reasons(config: Config, name: str) -> str | None:
+    found = packet_reasons(config, name)
+    return "; ".join(f"{'.'.join(map(str, path))}: {why}" for path, why in found) or None
 
 
 def _packet_listeners(config: Config) -> list[str]:

@@ -186,7 +186,8 @@ class Supervisor:
 
     def _make_control(self) -> Helper:
         known = self._membership.policy
-        tallies = [one.tally_fd for one in (known.gate, known.records, self._shield)]
+        told = (known.gate, known.records, self._shield, self._packets)
+        tallies = [one.tally_fd for one in told]
         web = [self._web.fd] if self._web else []
         return Helper(
             self._reactor, "control", self._run_control,
@@ -221,21 +222,17 @@ class Supervisor:
     # ---- children ------------------------------------------------------------------------------
 
     def _run_control(self, channel: socket.socket) -> int:
-        return l4lb.control.main.run(
-            ControlSetup(
-                table=self._table, admin=self._admin.sock, channel=channel,
-                version=l4lb.__version__, supervisor_pid=os.getppid(),
-                started_ms=self._service.started_ms,
-                web=self._web.setup if self._web else None,
-                discovery=self._reloads.first_answers.order(),
-                events=self._history.plain,
-                cache_fd=self._membership.policy.caches.fd,
-                disks=self._membership.policy.caches.disks.sizes,
-                policy_fd=self._membership.policy.gate.tally_fd,
-                record_fd=self._membership.policy.records.tally_fd,
-                shield_fd=self._shield.tally_fd,
-            )
+        known = self._membership.policy
+        setup = ControlSetup(
+            table=self._table, admin=self._admin.sock, channel=channel, version=l4lb.__version__,
+            supervisor_pid=os.getppid(), started_ms=self._service.started_ms,
+            web=self._web.setup if self._web else None,
+            discovery=self._reloads.first_answers.order(), events=self._history.plain,
+            cache_fd=known.caches.fd, disks=known.caches.disks.sizes,
+            policy_fd=known.gate.tally_fd, record_fd=known.records.tally_fd,
+            shield_fd=self._shield.tally_fd, packets_fd=self._packets.tally_fd,
         )  # fmt: skip
+        return l4lb.control.main.run(setup)
 
     def _on_request(self, request: Mapping[str, Any]) -> None:
         self._requests.handle(request, self._helpers.control.send)

@@ -44,6 +44,7 @@ def operations(
         "records": at_once(
             lambda _: service.membership.policy.records_shown(reloads.source.running)
         ),
+        "packets": at_once(lambda _: service.helpers.packets.shown(reloads.source.running)),
         "shield": at_once(lambda _: service.shield.shown(reloads.source.running)),
         **_of_caches(service, reloads),
         **_of_forward_proxies(service),

@@ -27,7 +27,6 @@ from l4lb.supervisor.table.listener_policy import ListenerPolicy
 from l4lb.supervisor.table.row_allocator import RowAllocator
 
 WORKER_ROWS = 66  # = L4_WORKERS_MAX: the last is the book, the supervisor's own counters
-PACKET_ROW = 64  # the row of the packet process
 STICKY_WAYS = 16  # = L4_STICKY_WAYS
 MAX_SESSION_ROWS = 1 << 20  # = L4_SESSIONS_MAX
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import l4lb.log
 from l4lb.clock import monotonic_ms
 from l4lb.config.bounds import WORKERS
+from l4lb.native.packet_rows import PACKET_ROW
 from l4lb.native.rows import Event
 from l4lb.native.table import Table
 from l4lb.supervisor.process.backoff import Backoff
@@ -24,7 +25,6 @@ from l4lb.supervisor.process.faults import contained, fault
 from l4lb.supervisor.process.reactor import Reactor
 from l4lb.supervisor.process.seccomp import Guard
 from l4lb.supervisor.sockets.listening import Listening
-from l4lb.supervisor.table.membership import PACKET_ROW
 from l4lb.supervisor.workers import mailbox
 from l4lb.supervisor.workers.events import WorkerEvents
 from l4lb.supervisor.workers.hand_over import HandOvers

@@ -416,6 +416,13 @@ CASES: dict[str, list[Case]] = {
             [r"^rule +when +engine +what +on_failure +clean +changed +too_large +failed +blocked$"],
         )
     ],
+    "packets": [
+        Case(
+            [],
+            [r"^LISTENER +DATA PATH +BY +FLOWS", r"^web +proxy +workers +0"],
+            [r"^listener +data_path +served_by +flows"],
+        )
+    ],
     "shield": [
         Case(
             [],

@@ -283,7 +283,7 @@ def test_every_column_is_in_what_the_views_give() -> None:
         "users": [{"forward": "office", **next(LogIns().shown(Users({"ann": NOBODYS}), 1.0))}],
     }
     lists = {name for name in COLUMNS if " of " not in name} - {
-        "access", "routes", "filters", "inspections", "records", "shield",
+        "access", "routes", "filters", "inspections", "records", "packets", "shield",
     }  # fmt: skip
     assert {name.removesuffix(" -v") for name in lists} == set(given)
     for command in lists:
