@@ -142,8 +142,8 @@ COLUMNS: Mapping[str, Sequence[Column]] = {
         _number("max_bytes", 4, "at most"), _sentence("error", rare=True),
     ),
     "packets": (
-        _name("listener"), Column("data_path", 1, heading="data path"), Column("served_by", heading="by"),
-        _number("flows"), _sentence("why", rare=True),
+        _name("listener"), Column("data_path", 1, heading="data path"),
+        Column("served_by", heading="by"), _number("flows"), _sentence("why", rare=True),
     ),
     "shield": (
         _name("listener"), Column("shield", 1), _number("denied"), _number("blocked"),

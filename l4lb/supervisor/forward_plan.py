@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import l4lb.log
 from l4lb.config.model import Config
 from l4lb.config.tables.pool import Pool
 from l4lb.native.table import Table
@@ -16,6 +17,7 @@ from l4lb.supervisor.sockets.addresses import addresses, interface_of
 from l4lb.supervisor.sockets.listening import Listening
 from l4lb.supervisor.table.membership import Membership
 
+LOG = l4lb.log.get("supervisor")
 SOURCES_EVERY = 10  # plans between two looks at the host's own addresses to backends
 
 
@@ -32,6 +34,8 @@ class ForwardPlan:
         self._sources: dict[tuple[str, int], str] = {}
         self._plans = 0
         self._routes: tuple[Any, int] = (None, 0)  # what they were made of, the number of the first
+        self._local: dict[str, list[str]] = {}  # backends on this host, by pool
+        self._told_local: set[str] = set()
         self.complete = True
 
     def rows(
@@ -53,10 +57,14 @@ class ForwardPlan:
                 row = self._membership.pools[name]
                 number = written.pools[wanted.pool_digest(name)]
                 found.pools[number] = wanted.pool_row(config.pools[name], row, found.sources)
+        self._local = {}
         for one in targets:
+            source = self._source(one.address, one.port)
+            if source == one.address:
+                self._local.setdefault(one.pool, []).append(one.name)
             found.backends[written.backends[one.digest]] = tables.Backend(
                 one.address, one.port, 0, one.row, written.pools[wanted.pool_digest(one.pool)],
-                one.digest, self._source(one.address, one.port),
+                one.digest, source,
             )  # fmt: skip
         self._put_fronts(config, written, fronts, found, draining=draining)
         return found
@@ -86,7 +94,7 @@ class ForwardPlan:
             number = written.listeners[one.digest]
             listener = listeners[one.listener]
             found.listeners[number] = tables.Listener(one.row, one.digest)
-            if draining:
+            if draining or self._is_left_to_workers(one.listener, listener.pools):
                 continue
             if not all(written.is_ready(number_of(name)) for name in listener.pools):
                 self.complete = False
@@ -96,6 +104,15 @@ class ForwardPlan:
                 number, number_of(listener.main_pool),
                 sets[one.listener] if listener.routes else 0, one.interface,
             ).packed()  # fmt: skip
+
+    def _is_left_to_workers(self, name: str, pools: Sequence[str]) -> bool:
+        """Returns whether a backend is on this host: its answers would come in by no interface."""
+        local = [one for pool in pools for one in self._local.get(pool, ())]
+        if local and name not in self._told_local:
+            LOG.warning("workers serve a listener, and not the kernel: a backend is on this host",
+                        listener=name, backends=local)  # fmt: skip
+        (self._told_local.add if local else self._told_local.discard)(name)
+        return bool(local)
 
     def _sets_of(self, made_of: Mapping[str, Any]) -> dict[str, int]:
         """Returns the number of each listener's set of routes. Other routes have other numbers, so

@@ -263,7 +263,8 @@ class Forwarding(Helper):
         return self.alive and not keeps and self._held() > 0
 
     def _held(self) -> int:
-        return next((one.held for one in self._table.workers() if one.index == PACKET_ROW), 0)
+        return sum(one.active + one.udp_active for one in self._table.workers()
+                   if one.index == PACKET_ROW)  # fmt: skip
 
     def drain(self) -> None:
         """No flow begins any more."""

@@ -186,8 +186,9 @@ class Supervisor:
 
     def _make_control(self) -> Helper:
         known = self._membership.policy
-        told = (known.gate, known.records, self._shield, self._packets)
-        tallies = [one.tally_fd for one in told]
+        tallies = [
+            one.tally_fd for one in (known.gate, known.records, self._shield, self._packets)
+        ]
         web = [self._web.fd] if self._web else []
         return Helper(
             self._reactor, "control", self._run_control,
