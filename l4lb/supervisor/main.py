@@ -114,6 +114,7 @@ class Supervisor:
     def _make_workers(self, config: Config) -> None:
         """Makes the workers, not started yet, and the certificates that they load."""
         vault, policy = Vault(), self._membership.policy
+        old = self._before.state if self._before else None
         self._guards = seccomp.Guards(config.process, self._tell)
         self._workers = Workers(
             self._reactor, self._table, config.process.workers,
@@ -125,15 +126,12 @@ class Supervisor:
         )  # fmt: skip
         self._worker_changes = WorkerChanges(self._reactor, self._workers)
         self._shield = Shielding(self._reactor, self._table, policy, self._workers.listening,
-                                 self._before.state.shield if self._before else {})  # fmt: skip
-        self._packets = Forwarding(
-            self._reactor, self._table, self._membership, self._workers, self._guards,
-            self._before.state.packets if self._before else {},
-        )  # fmt: skip
+                                 old.shield if old else {})  # fmt: skip
+        self._packets = Forwarding(self._reactor, self._table, self._membership, self._workers,
+                                   self._guards, old.packets if old else {})  # fmt: skip
         HungWorkers(self._reactor, self._table, self._workers, lambda: self._config.process,
                     self._tell)  # fmt: skip
-        known = self._before.state.known if self._before else {}
-        self._secrets = Secrets(self._reactor, self._table, known, vault,
+        self._secrets = Secrets(self._reactor, self._table, old.known if old else {}, vault,
                                 notify=self._workers.load_secrets)  # fmt: skip
         self._secrets.take(config, self._membership.bindings)
 
@@ -186,13 +184,12 @@ class Supervisor:
 
     def _make_control(self) -> Helper:
         known = self._membership.policy
-        tallies = [
-            one.tally_fd for one in (known.gate, known.records, self._shield, self._packets)
-        ]
+        tallies = [one.tally_fd for one in (known.gate, known.records, self._shield, self._packets)]
         web = [self._web.fd] if self._web else []
         return Helper(
             self._reactor, "control", self._run_control,
-            keep=[self._admin.sock.fileno(), *known.caches.fds, *tallies, *web],
+            keep=[self._admin.sock.fileno(), *known.caches.fds, *(one.tally_fd for one in told),
+                  *web],
             on_message=self._on_request, on_start=lambda _: known.caches.forget(GUEST),
         )  # fmt: skip
 
@@ -265,15 +262,13 @@ class Supervisor:
         """Serves until told to end. Returns the exit status."""
         setproctitle.setproctitle("l4lb: supervisor")
         recorded = self._requests.recorded
-        self._reactor.on_signals(
-            {
-                signal.SIGTERM: recorded("TERM", "stop", self._on_term),
-                signal.SIGINT: recorded("INT", "stop", lambda: self._stop("stopped")),
-                signal.SIGHUP: self._on_hup,
-                signal.SIGUSR1: recorded("USR1", "reopen", self._observability.reopen),
-                signal.SIGUSR2: lambda: self._requests.by_signal("USR2", "upgrade"),
-            }
-        )
+        self._reactor.on_signals({
+            signal.SIGTERM: recorded("TERM", "stop", self._on_term),
+            signal.SIGINT: recorded("INT", "stop", lambda: self._stop("stopped")),
+            signal.SIGHUP: self._on_hup,
+            signal.SIGUSR1: recorded("USR1", "reopen", self._observability.reopen),
+            signal.SIGUSR2: lambda: self._requests.by_signal("USR2", "upgrade"),
+        })  # fmt: skip
         self._membership.policy.start(self._reactor, self._tell)
         self._observability.start()
         self._helpers.begin()
