@@ -10,9 +10,10 @@ Client, balancer and three backends are network namespaces with cables between t
 
 The balancer's CPU is the processor time of client, servers, balancer and the kernel's softirq
 threads, minus that of clients and servers on a bare cable (wire): the kernel's work for a packet is
-done inside whoever sends it, so it cannot be told by process. Rates are shared by everybody on this
-machine; only ratios within one run can be compared. "kernel routing" spreads connections over the
-backends by a hash (multipath), without translation of addresses.
+done inside whoever sends it, so it cannot be told by process. Behind it is what the balancer's
+processes used, idle work included. Rates are shared by everybody on this machine; only ratios
+within one run can be compared. "kernel routing" spreads connections over the backends by a hash
+(multipath), without translation of addresses.
 
 A flood's sources are denied by the listeners' access lists. "to another host" is the same flood
 with another MAC. It shows what the sender takes from the two cores that everybody shares: what the

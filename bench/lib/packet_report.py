@@ -19,11 +19,13 @@ class Test:
 @dataclass(frozen=True)
 class Measured:
     """One test in one round. rate: units a second, or Gbit/s. cpu: of client, servers, balancer and
-    kernel threads, in microseconds a unit, or seconds a GB."""
+    kernel threads, in microseconds a unit, or seconds a GB. processes: of the balancer's processes
+    alone."""
 
     rate: float
     cpu: float
     bad: int = 0  # units that were lost or failed
+    processes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ WIRE, ROUTING = "wire", "kernel routing"
 def measured(test: Test, found: Mapping[str, float]) -> Measured:
     """Returns the figures of a job of the load generator that said this."""
     bad = int(found["errors"] + found.get("lost", 0))
-    if test.per_byte:
-        return Measured(found["gbit_per_second"], found["cpu_ns"] / max(1.0, found["bytes"]), bad)
-    return Measured(found["per_second"], found["cpu_ns"] / 1e3 / max(1.0, found["done"]), bad)
+    rate = found["gbit_per_second" if test.per_byte else "per_second"]
+    units = max(1.0, found["bytes"] if test.per_byte else found["done"] * 1e3)
+    return Measured(rate, found["cpu_ns"] / units, bad, found["balancer_ns"] / units)
 
 
 def ratios(rounds: Rounds, target: str, test: str, to: str) -> list[float]:
@@ -90,13 +92,17 @@ def _rate(rounds: Rounds, target: str, test: str) -> str:
 def _cpu(rounds: Rounds, target: str, test: str) -> str:
     if target == WIRE:
         return "0"
-    return _spread(own_cpu(rounds, target, test)) if test in rounds[target][0] else "-"
+    mine = [one[test].processes for one in rounds[target] if test in one]
+    if not mine:
+        return "-"
+    told = _spread(own_cpu(rounds, target, test))
+    return f"{told}; {median(mine):.2f}" if any(mine) else told
 
 
 def tables(rounds: Rounds, tests: Mapping[str, Test]) -> str:
     """Returns the tables of rates and of processor time."""
     rates = [["rate; x routing (of each round)", *tests]]
-    costs = [["balancer's CPU above the wire (of each round)", *(
+    costs = [["balancer's CPU above the wire (of each round); its processes'", *(
         f"{name}: {'s/GB' if test.per_byte else 'us'}" for name, test in tests.items()
     )]]  # fmt: skip
     for target in rounds:

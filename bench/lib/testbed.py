@@ -167,13 +167,15 @@ def _spent_ns(pids: Sequence[int]) -> int:
     return total
 
 
+def _comm(pid: int) -> str:
+    with contextlib.suppress(OSError):  # why: the process may have ended
+        return Path(f"/proc/{pid}/comm").read_text()
+    return ""
+
+
 def _named(word: str) -> list[int]:
-    found = []
-    for comm in Path("/proc").glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError):
-            if comm.read_text().startswith(word):
-                found.append(int(comm.parent.name))
-    return found
+    pids = [int(one.name) for one in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if _comm(pid).startswith(word)]
 
 
 def _descendants(pid: int) -> list[int]:
@@ -225,14 +227,18 @@ class Testbed:
         return found | {key: after[key] - before[key] for key in after}
 
     def spent_ns(self) -> dict[str, int]:
-        """Returns the processor time so far. balancer_ns: of the balancer's processes. cpu_ns: of
-        these, of servers, of the kernel's softirq threads, and of programs that have ended."""
-        balancer = _spent_ns(_descendants(self.balancer.pid)) if self.balancer else 0
+        """Returns the processor time so far. balancer_ns: of the balancer's processes, worker_ns:
+        of those called worker. cpu_ns: of the balancer's, of servers, of the kernel's softirq
+        threads, and of programs that have ended."""
+        family = _descendants(self.balancer.pid) if self.balancer else []
+        workers = _spent_ns([pid for pid in family if "worker" in _comm(pid)])
+        balancer = _spent_ns(family)
         servers = _spent_ns([pid for one in self.servers for pid in _descendants(one.pid)])
         kernel = _spent_ns(_named("ksoftirqd/"))
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         ended = int((used.ru_utime + used.ru_stime) * 1e9)
-        return {"balancer_ns": balancer, "cpu_ns": balancer + servers + kernel + ended}
+        cpu = balancer + servers + kernel + ended
+        return {"balancer_ns": balancer, "worker_ns": workers, "cpu_ns": cpu}
 
     @contextlib.contextmanager
     def program(self, name: str, *command: str) -> Iterator[subprocess.Popen[str]]:
