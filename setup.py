@@ -188,8 +188,7 @@ extensions = [
         extra_compile_args=[*LIBRARY_FLAGS, "-Wno-unused-parameter"],
         depends=SOURCES
         + HEADERS
-        + PACKET
-        + PACKET_HEADERS
+        + (PACKET + PACKET_HEADERS if f"l4lb.native.{Path(path).stem}" in LOADERS else [])
         + glob("l4lb/native/**/*.pxd", recursive=True),
     )
     for path in MODULES

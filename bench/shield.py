@@ -1,4 +1,4 @@
-"""What a refused client costs: by the workers, and by the shield in the kernel (docs/packet.md).
+"""What a refused client costs: by the workers, and by the shield in the kernel (docs/shield.md).
 
     python bench/shield.py [--rounds 5] [--record]
 

@@ -1,4 +1,4 @@
-"""The doctor's rules about the shield (docs/packet.md): its rights, the kernel, the package and the
+"""The doctor's rules about the shield (docs/shield.md): its rights, the kernel, the package and the
 interfaces. Without a shield in the configuration there is nothing to check."""
 
 from __future__ import annotations

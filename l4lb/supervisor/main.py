@@ -170,10 +170,8 @@ class Supervisor:
         )  # fmt: skip
 
     def _make_helpers(self) -> Helpers:
-        checker = Checking(
-            self._reactor, self._table, self._config, self._guards, self._history,
-            on_message=self._on_checker, tell=self._tell,
-        )  # fmt: skip
+        checker = Checking(self._reactor, self._table, self._config, self._guards, self._history,
+                           on_message=self._on_checker, tell=self._tell)  # fmt: skip
         known = self._membership.policy
         keeper = Keeping(self._reactor, self._table, known.caches, self._guards)
         policy = Policing(self._reactor, self._table, self._config, known.gate, self._guards)
@@ -184,12 +182,11 @@ class Supervisor:
 
     def _make_control(self) -> Helper:
         known = self._membership.policy
-        tallies = [one.tally_fd for one in (known.gate, known.records, self._shield, self._packets)]
-        web = [self._web.fd] if self._web else []
+        fds = [one.tally_fd for one in (known.gate, known.records, self._shield, self._packets)]
+        fds += [self._web.fd] if self._web else []
         return Helper(
             self._reactor, "control", self._run_control,
-            keep=[self._admin.sock.fileno(), *known.caches.fds, *(one.tally_fd for one in told),
-                  *web],
+            keep=[self._admin.sock.fileno(), *known.caches.fds, *fds],
             on_message=self._on_request, on_start=lambda _: known.caches.forget(GUEST),
         )  # fmt: skip
 
@@ -311,10 +308,8 @@ class Supervisor:
             self._announce()
         self._notifier.ready(self._in_words())
         if self._before is not None:
-            self._before.succeed(
-                self._reactor, self._workers, self._table, self._membership,
-                self._config.process.drain_timeout_ms,
-            )  # fmt: skip
+            self._before.succeed(self._reactor, self._workers, self._table, self._membership,
+                                 self._config.process.drain_timeout_ms)  # fmt: skip
             self._before.close_web_but(self._web)
             self._installer.tidy(self._config)
             self._requests.record.answered(self._before.state.answer.cause, self._before.outcome)

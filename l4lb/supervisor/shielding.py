@@ -1,5 +1,5 @@
 """The shield as the supervisor runs it: a program in the kernel that turns clients away before a
-worker sees them (csrc/packet, docs/packet.md).
+worker sees them (csrc/packet, docs/shield.md).
 
 The program is loaded and attached at the start, before rights are given up. After that its maps are
 written through descriptors. Workers stay the authority: they have a new rule first, and the shield

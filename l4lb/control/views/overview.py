@@ -23,6 +23,7 @@ from l4lb.native.listener_policy import (
     speaks_socks,
     uncounted,
 )
+from l4lb.native.packet_rows import PACKET_ROW
 from l4lb.native.rows import BackendRow, ListenerRow, PoolRow, UdpTally
 from l4lb.native.table import Table
 
@@ -64,6 +65,7 @@ def status(table: Table, service: Service, now_ms: int) -> Map:
                 "paused": row.paused,
             }
             for row in table.workers()
+            if row.index != PACKET_ROW
         ],
         "listeners": listeners(table),
     }
