@@ -27,6 +27,23 @@ struct ipv6_pseudo {
     uint32_t bytes, next;
 };
 
+/* Writes the checksum of the segment that is quoted, here and in the packet, so that the error's
+ * own checksum stays right if the interface fills in the segment's: a packet of a neighbour on this
+ * machine comes without its checksum, and the kernel remembers that it is to be made. With D the
+ * sum of the rest, what is filled in for F is ~(D + F). The sum with it is -F, and without it D +
+ * F: equal where F = -D / 2. Nobody checks the checksum of a part of a segment. */
+HERE void balance_sum(struct __sk_buff *skb, uint32_t at, uint16_t *segment, bool tcp)
+{
+    enum { OF_UDP = offsetof(struct udp, sum) / 2, OF_TCP = offsetof(struct tcp, sum) / 2 };
+    segment[OF_TCP] = 0; /* behind the header of UDP all is zero */
+    segment[OF_UDP] = tcp ? segment[OF_UDP] : 0;
+    const uint16_t rest = folded((uint32_t)bpf_csum_diff(NULL, 0, (__be32 *)segment, QUOTED, 0));
+    const uint16_t half = (uint16_t)(rest >> 1 | rest << 15);
+    segment[OF_TCP] = tcp ? half : 0;
+    segment[OF_UDP] = tcp ? segment[OF_UDP] : half;
+    bpf_skb_store_bytes(skb, at + 2 * (tcp ? OF_TCP : OF_UDP), &half, sizeof half, 0);
+}
+
 /* Turns the packet into an error that goes back to whom it came from. Returns what the program
  * answers. */
 HERE int answer(struct __sk_buff *skb, const void *error, uint32_t bytes)
@@ -49,7 +66,7 @@ APART(int, answer_ipv4, struct __sk_buff *skb, uint32_t type, uint32_t code, uin
     if (!read)
         return DROP;
     const struct packet *packet = &read->packet;
-    uint8_t quote[sizeof(struct ipv4) + QUOTED] = {};
+    uint8_t quote[sizeof(struct ipv4) + QUOTED] __attribute__((aligned(8))) = {};
     const bool tcp = packet->key.protocol == IPPROTO_TCP;
     const uint32_t quoted = sizeof(struct ipv4) + (tcp ? QUOTED : sizeof(struct udp));
     if (bpf_skb_change_tail(skb, IP_AT + quoted, 0))
@@ -57,6 +74,9 @@ APART(int, answer_ipv4, struct __sk_buff *skb, uint32_t type, uint32_t code, uin
     if (!(tcp ? load(skb, IP_AT, quote, sizeof(struct ipv4) + QUOTED)
               : load(skb, IP_AT, quote, sizeof(struct ipv4) + sizeof(struct udp))))
         return DROP;
+    if (!packet->fragment)
+        balance_sum(skb, IP_AT + sizeof(struct ipv4), (uint16_t *)(quote + sizeof(struct ipv4)),
+                    tcp);
     struct ipv4_error error = {
         .ip = {.version_and_words = 0x45, .service = 0xc0, .ttl = 64, .protocol = IPPROTO_ICMP},
         .icmp = {.type = (uint8_t)type, .code = (uint8_t)code, .mtu = bpf_htons((uint16_t)mtu)},
@@ -78,7 +98,7 @@ APART(int, answer_ipv6, struct __sk_buff *skb, uint32_t type, uint32_t code, uin
     if (!read)
         return DROP;
     const struct packet *packet = &read->packet;
-    uint8_t quote[sizeof(struct ipv6) + QUOTED] = {};
+    uint8_t quote[sizeof(struct ipv6) + QUOTED] __attribute__((aligned(8))) = {};
     const bool tcp = packet->key.protocol == IPPROTO_TCP;
     const uint32_t quoted = sizeof(struct ipv6) + (tcp ? QUOTED : sizeof(struct udp));
     if (bpf_skb_change_tail(skb, IP_AT + quoted, 0))
@@ -86,6 +106,9 @@ APART(int, answer_ipv6, struct __sk_buff *skb, uint32_t type, uint32_t code, uin
     if (!(tcp ? load(skb, IP_AT, quote, sizeof(struct ipv6) + QUOTED)
               : load(skb, IP_AT, quote, sizeof(struct ipv6) + sizeof(struct udp))))
         return DROP;
+    if (!packet->fragment)
+        balance_sum(skb, IP_AT + sizeof(struct ipv6), (uint16_t *)(quote + sizeof(struct ipv6)),
+                    tcp);
     struct ipv6_error error = {
         .ip = {.version = 0x60, .next = ICMPV6, .hops = 64},
         .icmp = {.type = (uint8_t)type, .code = (uint8_t)code, .mtu = bpf_htons((uint16_t)mtu)},

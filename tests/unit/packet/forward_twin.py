@@ -158,6 +158,8 @@ class ForwardTwin:
         kind = {"ttl": (3, 0) if six else (11, 0), "too_big": (2, 0) if six else (3, 4)}[reason]
         mtu = self.mtu if reason == "too_big" else 0
         quote = parsed.packet[: (40 if six else 20) + (20 if parsed.protocol == TCP else 8)]
+        if not parsed.fragment:
+            quote = _balanced(quote, parsed.at, SUM_AT[parsed.protocol])
         protocol = ICMPV6 if six else ICMP
         back = parsed.ends.target, parsed.ends.source
         body = summed(back, protocol, bytes([*kind, 0, 0]) + mtu.to_bytes(4) + quote)
@@ -177,6 +179,14 @@ class ForwardTwin:
             return Verdict(PASS)
         source = became.source if parsed.ends.source == ends.target else parsed.ends.source
         return Verdict(REDIRECT, packet=error_with_ends(parsed, became, source, at))
+
+
+def _balanced(quote: bytes, at: int, sum_at: int) -> bytes:
+    """Returns the quote with the checksum that icmp.bpf.h tells of."""
+    middle = at + sum_at
+    rest = checksum(quote[at:middle] + bytes(2) + quote[middle + 2 :])
+    half = (rest >> 1 | rest << 15) & 0xFFFF
+    return quote[:middle] + half.to_bytes(2) + quote[middle + 2 :]
 
 
 def with_ends(parsed: Parsed, became: Ends) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import fcntl
 import select
 import socket
 import struct
@@ -36,6 +38,7 @@ IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, PMTUDISC_DO = 10, 23, 2
 LINGER = struct.pack("ii", 1, 0)
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 DATAGRAM = socket.SOCK_DGRAM
+SIOCETHTOOL, ETHTOOL_STXCSUM = 0x8946, 0x17
 ELSEWHERE = {4: "10.9.0.1", 6: "fd09::1"}  # an address that no router has
 both = pytest.mark.parametrize("family", [4, 6])
 
@@ -160,6 +163,27 @@ def test_a_packet_at_its_last_hop_is_answered(route: Route, forward: Forward, fa
         kind = (11, 0) if family == 4 else (3, 0)
         assert next_error(one) == (errno.EHOSTUNREACH, *kind, VIP[family])
     assert forward.drops() == {"ttl": 1}
+
+
+def set_checksums(name: str, by_interface: bool) -> None:
+    """Whether the interface makes checksums, or else the kernel before it."""
+    value = ctypes.create_string_buffer(struct.pack("=II", ETHTOOL_STXCSUM, by_interface))
+    request = struct.pack("16sP16x", name.encode(), ctypes.addressof(value))
+    with socket.socket() as one:
+        fcntl.ioctl(one, SIOCETHTOOL, request)
+
+
+@both
+def test_errors_are_right_where_checksums_are_still_to_be_made(
+    route: Route, forward: Forward, family: int
+) -> None:
+    with in_namespace(route.router):
+        set_checksums("front", False)
+    try:
+        test_a_packet_at_its_last_hop_is_answered(route, forward, family)
+    finally:
+        with in_namespace(route.router):
+            set_checksums("front", True)
 
 
 @both
