@@ -1,4 +1,7 @@
-"""The program that forwards, between real hosts: namespaces with a client, this host, a backend."""
+"""The program that forwards, between real hosts: namespaces with a client, this host, a backend.
+
+why: long: all tests share one set of hosts.
+"""
 
 from __future__ import annotations
 
