@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "packet/published.h"
+#include "packet/sweep.h"
+#include "packet/tracked.h"
 
 static int map_one(struct l4_mapped *mapped, int fd, uint32_t value, uint32_t entries)
 {

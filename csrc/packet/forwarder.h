@@ -57,6 +57,8 @@ struct l4_mapped {
     uint32_t stride;
 };
 
+#define L4_MAPPED(mapped, type, i) ((type *)(void *)((mapped).at + (uint64_t)(i) * (mapped).stride))
+
 struct l4_forwarder {
     const struct l4_table *table;
     uint32_t worker; /* the row of the shared table in which it counts */
@@ -89,53 +91,5 @@ void l4_forwarder_close(struct l4_forwarder *f);
 /* Does what is due. Call it each L4_FORWARDER_TICK_MS. now_us: CLOCK_MONOTONIC. Returns 0 or
  * -errno of a map that could not be read. */
 int l4_forwarder_tick(struct l4_forwarder *f, uint64_t now_us);
-
-/* Ends a flow: takes its entries out of the kernel, and records the end. reason: enum l4_reason. */
-void l4_forwarder_end(struct l4_forwarder *f, uint32_t row, unsigned reason);
-
-/* ---- for its parts -------------------------------------------------------------------------- */
-
-#define L4_MAPPED(mapped, type, i) ((type *)(void *)((mapped).at + (uint64_t)(i) * (mapped).stride))
-
-/* Writes what has changed of the backends and views. */
-void l4_published_follow(struct l4_forwarder *f);
-
-/* Tells the shared table what was counted of each backend. */
-void l4_published_totals(struct l4_forwarder *f);
-
-/* The rows of the shared table; L4_NONE: there is none any more. */
-uint32_t l4_published_backend(const struct l4_forwarder *f, uint32_t backend);
-uint32_t l4_published_pool(const struct l4_forwarder *f, uint32_t pool);
-uint32_t l4_published_listener(const struct l4_forwarder *f, uint32_t listener);
-
-/* ---- sweep.c ---- */
-
-L4_MUST_CHECK int l4_sweep_open(struct l4_forwarder *f);
-void l4_sweep_close(struct l4_forwarder *f);
-
-/* Does the next part of the walk. Returns 0 or -errno. */
-L4_MUST_CHECK int l4_sweep_slice(struct l4_forwarder *f);
-
-/* ---- tracked.c: a flow is seen, and has ended ---- */
-
-L4_MUST_CHECK int l4_tracked_open(struct l4_forwarder *f, int memory_fd);
-void l4_tracked_close(struct l4_forwarder *f);
-
-/* An entry of the kernel's. */
-void l4_tracked_see(struct l4_forwarder *f, const struct l4_forward_key *key,
-                    const struct l4_forward_flow *flow);
-
-/* Returns why a flow has ended, by what its sides have sent; L4_END_EVICTED: it has not, but its
- * entries are gone. */
-unsigned l4_tracked_reason(const struct l4_tracked *tracked);
-
-/* Records the end of a flow whose entries are gone, or linger. */
-void l4_tracked_end(struct l4_forwarder *f, uint32_t row, unsigned reason);
-
-/* Forgets a flow that has ended. */
-void l4_tracked_forget(struct l4_forwarder *f, uint32_t row);
-
-/* The key of the client's entry, and of the backend's. */
-void l4_tracked_key(const struct l4_tracked *tracked, struct l4_forward_key *key);
 
 #endif

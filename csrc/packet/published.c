@@ -1,5 +1,4 @@
-/* The shared table's health and views, as the kernel's program reads them. */
-#include "packet/forwarder.h"
+#include "packet/published.h"
 
 #include <stdlib.h>
 #include <string.h>

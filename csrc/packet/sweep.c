@@ -1,4 +1,5 @@
-/* The walk over the kernel's flows, in slices; commands and events. */
+#include "packet/sweep.h"
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -7,7 +8,8 @@
 
 #include "core/effective_weight.h"
 #include "core/passive.h"
-#include "packet/forwarder.h"
+#include "packet/published.h"
+#include "packet/tracked.h"
 #include "shm/ring.h"
 
 enum phase {
@@ -19,10 +21,20 @@ enum phase {
 
 /* ---- entries of the kernel ------------------------------------------------------------------- */
 
+/* Do packets of this entry go to where those of the key come from? */
+static bool leads_to(const struct l4_forward_flow *flow, const struct l4_forward_key *key)
+{
+    return memcmp(flow->to, key->from, sizeof key->from) == 0 &&
+           memcmp(flow->from, key->to, sizeof key->to) == 0 && flow->to_port == key->from_port &&
+           flow->from_port == key->to_port;
+}
+
 /* Takes a flow's entries out. flow: the client's. */
 static void take_out(const struct l4_forwarder *f, const struct l4_forward_key *key,
                      const struct l4_forward_flow *flow)
 {
+    const bool one_way = flow->mode == L4_FORWARD_MAC || flow->mode == L4_FORWARD_IPIP;
+    struct l4_forward_flow back;
     struct l4_forward_key twin = {.from_port = flow->to_port,
                                   .to_port = flow->from_port,
                                   .protocol = key->protocol,
@@ -31,7 +43,9 @@ static void take_out(const struct l4_forwarder *f, const struct l4_forward_key *
     memcpy(twin.to, flow->from, sizeof twin.to);
     for (int map = L4_FORWARD_MAP_YOUNG; map <= L4_FORWARD_MAP_FLOWS; map++) {
         (void)l4_bpf_drop(f->maps[map], key);
-        (void)l4_bpf_drop(f->maps[map], &twin);
+        /* why asked: another flow may have these ends by now. */
+        if (!one_way && l4_bpf_get(f->maps[map], &twin, &back) == 0 && leads_to(&back, key))
+            (void)l4_bpf_drop(f->maps[map], &twin);
     }
 }
 
@@ -101,7 +115,8 @@ void l4_forwarder_end(struct l4_forwarder *f, uint32_t row, unsigned reason)
 static uint64_t idle_allowed(const struct l4_forwarder *f, const struct l4_tracked *t)
 {
     const uint32_t row = l4_published_pool(f, t->pool);
-    if (t->state == L4_TRACKED_CLOSED)
+    const bool reset = (t->flags[0] | t->flags[1]) & L4_FORWARD_RESET;
+    if (t->state == L4_TRACKED_CLOSED || (reset && t->protocol == IPPROTO_TCP))
         return L4_FORWARDER_LINGER_MS;
     if (row == L4_NONE)
         return UINT64_MAX;
@@ -151,7 +166,7 @@ static void look_at_tracked(struct l4_forwarder *f, uint32_t row)
             return;
         }
     }
-    if (t->state == L4_TRACKED_LIVE && l4_tracked_reason(t) != L4_END_EVICTED)
+    if (t->state == L4_TRACKED_LIVE && (t->flags[0] | t->flags[1]) & L4_FORWARD_CLOSED)
         l4_tracked_end(f, row, l4_tracked_reason(t)); /* its entries stay for a while */
     const uint64_t allowed = idle_allowed(f, t), now_ms = f->now_us / 1000;
     if (allowed == UINT64_MAX || t->seen_ms + allowed > now_ms)
@@ -160,7 +175,8 @@ static void look_at_tracked(struct l4_forwarder *f, uint32_t row)
     l4_tracked_key(t, &key);
     if (find(f, &key, &flow) && flow.seen_ns / 1000000 + allowed > now_ms)
         return;
-    l4_forwarder_end(f, row, L4_END_IDLE_TIMEOUT);
+    const unsigned reason = l4_tracked_reason(t);
+    l4_forwarder_end(f, row, reason == L4_END_EVICTED ? L4_END_IDLE_TIMEOUT : reason);
 }
 
 /* Looks at the next tracked flows. Returns true when all have been seen. */

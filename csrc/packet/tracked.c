@@ -1,4 +1,5 @@
-/* The flows that the packet process knows, as sessions of the shared table. */
+#include "packet/tracked.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/assert.h"
-#include "packet/forwarder.h"
+#include "packet/published.h"
 #include "run/account.h"
 #include "run/stage.h"
 #include "shm/count.h"
@@ -172,7 +173,8 @@ static void note(struct l4_forwarder *f, struct l4_tracked *t, const struct l4_f
 
 unsigned l4_tracked_reason(const struct l4_tracked *t)
 {
-    if (!((t->flags[0] | t->flags[1]) & L4_FORWARD_CLOSED))
+    const uint32_t flags = t->flags[0] | t->flags[1];
+    if (!(flags & (L4_FORWARD_CLOSED | L4_FORWARD_RESET)))
         return L4_END_EVICTED;
     if (t->flags[0] & L4_FORWARD_RESET)
         return L4_END_CLIENT_RESET;
@@ -225,7 +227,7 @@ void l4_tracked_see(struct l4_forwarder *f, const struct l4_forward_key *key,
         return;
     const uint64_t began_us = flow->began_ns / 1000;
     if (t->began_us > began_us)
-        return; /* an event that came late */
+        return;                   /* an event that came late */
     if (t->began_us < began_us) { /* another flow with the same ends */
         const uint32_t old = (uint32_t)(t - f->memory->rows);
         if (t->state == L4_TRACKED_LIVE)

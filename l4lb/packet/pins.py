@@ -77,9 +77,6 @@ class Pins:
             path.unlink(missing_ok=True)
             pin(fd, str(path))
 
-    def drop_link(self, interface: str) -> None:
-        (self.path / "links" / _file(interface)).unlink(missing_ok=True)
-
     def remove(self) -> None:
         """Removes all names. A link without another descriptor is then detached."""
         shutil.rmtree(self.service, ignore_errors=True)

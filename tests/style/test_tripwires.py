@@ -19,7 +19,7 @@ FLOORS = {
     "cache": {"base", "core", "cache"},
     "http": {"base", "shm", "core", "io", "cache", "http", "run"},
     "run": {"base", "shm", "core", "io", "http", "run"},
-    "packet": {"base", "core", "packet"},
+    "packet": {"base", "shm", "core", "run", "packet"},
 }
 # The floors of csrc/run, from the ground up. A file includes only files of lower floors, and a UDP
 # file also other UDP files. Code that a stage needs therefore knows no stage, and no stage knows

@@ -211,10 +211,17 @@ def test_a_reload_switches_the_path_and_loses_no_connection(route: Route, pins: 
         held = [clients.enter_context(client(route, 4))]
         for wanted in (by_proxy, made, by_proxy, made):
             lb.reload(wanted)
-            kernel = wanted is made
-            wait(lambda: path_of_new(route, lb, clients, held), lambda found: found == kernel)  # noqa: B023 - asked in this turn
+            follows(route, lb, clients, held, kernel=wanted is made)
             assert all(said(one) == b"word" for one in held)
         assert not faults
+
+
+def follows(
+    route: Route, lb: Service, clients: contextlib.ExitStack, held: list[socket.socket], *,
+    kernel: bool,
+) -> None:  # fmt: skip
+    """Waits until new clients have this path."""
+    wait(lambda: path_of_new(route, lb, clients, held), lambda found: found == kernel)
 
 
 def path_of_new(
