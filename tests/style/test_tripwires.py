@@ -117,7 +117,9 @@ def test_no_c_file_or_header_is_too_long() -> None:
     long = [
         place(path)
         for path, lines in sources(*C)
-        if len(lines) > (C_HEADER_MAX if path.suffix == ".h" else C_FILE_MAX)
+        # a header of the kernel's programs is a part of their code
+        if len(lines)
+        > (C_HEADER_MAX if path.suffix == ".h" and ".bpf." not in path.name else C_FILE_MAX)
         and not excused(lines[:20])
     ]
     assert not long

@@ -306,12 +306,10 @@ class Workers:
              ) -> bool:  # fmt: skip
         """Queues a command for one worker and wakes it. Returns False if the worker has stopped
         reading commands."""
-        if index == PACKET_ROW:  # it looks for commands by itself
-            return self._table.command(index, op, slot=slot, serial=serial, reason=reason)
-        if index not in self.slots:
+        if index not in self.slots and index != PACKET_ROW:
             return False
         queued = self._table.command(index, op, slot=slot, serial=serial, reason=reason)
-        if queued:
+        if queued and index != PACKET_ROW:  # the packet process looks for commands by itself
             os.eventfd_write(self.slots[index].wakeup_fd, 1)
         return queued
 
