@@ -282,9 +282,7 @@ COMMANDS: Mapping[str, Command] = {
         ),
         Command("inspections", "Verdicts of engines by rule.", (LISTENER,), SUPERVISOR, reads=True),
         Command("records", "Requests that are kept, by record.", by=SUPERVISOR, reads=True),
-        Command(
-            "packets", "Who serves each listener, workers or kernel.", by=SUPERVISOR, reads=True
-        ),
+        Command("packets", "Who serves each listener.", by=SUPERVISOR, reads=True),
         Command("shield", "What the kernel turns away, by listener.", by=SUPERVISOR, reads=True),
         Command("unblock", "Removes the block of a source.", (SOURCE,), by=SUPERVISOR),
         Command(

@@ -53,7 +53,7 @@ UNWRITTEN = "the kernel writes nothing before a client's bytes"
 ONE_BACKEND = "the kernel leaves a session at its backend"
 NO_TRIAL = "the kernel has no rule for one listener that only counts"
 DROPS = "the kernel turns clients away without an answer"
-BY_SOURCE = "write source, source_mac or percent"
+BY_SOURCE = "write source or source_mac"
 SHOWS_CLIENT = "with transparent or dsr backends see the client's address"
 
 LISTENERS = (
@@ -67,6 +67,7 @@ LISTENERS = (
     Row("reject_privileged_ports", "the kernel does not ask for the ports of clients"),
     Row("routes.*.sni", UNREAD, BY_SOURCE),
     Row("routes.*.alpn", UNREAD, BY_SOURCE),
+    Row("routes.*.percent", "the kernel draws no lots", BY_SOURCE),
     Row("handshake_timeout", UNREAD),
     Row("tls", "the kernel forwards TLS unread, to backends that speak it"),
     Row("transparent", "the kernel forwards only what comes to the addresses in bind"),

@@ -58,6 +58,7 @@ OF_LISTENERS: list[tuple[dict[str, Any], str]] = [
     ({"protocol": "udp", "reject_privileged_ports": True}, "reject_privileged_ports"),
     ({"routes": [{"sni": "a.example", "pool": "web"}]}, "routes[0].sni"),
     ({"routes": [{"alpn": "h2", "pool": "web"}]}, "routes[0].alpn"),
+    ({"routes": [{"percent": 5, "pool": "web"}]}, "routes[0].percent"),
     ({"handshake_timeout": "3s"}, "handshake_timeout"),
     ({"tls": TLS}, "tls"),
     ({"transparent": True}, "transparent"),
@@ -175,7 +176,6 @@ def test_every_key_is_followed_or_refused(table: str) -> None:
                 "routes": [
                     {"source_mac": "02:00:00:00:00:01", "pool": "web"},
                     {"source": "10.0.0.0/8", "pool": "web"},
-                    {"percent": 5, "pool": "web"},
                 ]
             },
             {},
@@ -208,7 +208,7 @@ def test_a_key_of_another_listener_s_protocol_does_not_matter() -> None:
 
 
 def test_the_pools_of_routes_count() -> None:
-    data = service({"routes": [{"percent": 5, "pool": "canary"}]})
+    data = service({"routes": [{"source": "10.0.0.0/8", "pool": "canary"}]})
     data["pools"]["canary"] = {"backends": ["10.0.0.2:80"], "retries": 5}
     assert "pools.canary.retries: does not go with" in told(data)
 
