@@ -102,6 +102,11 @@ enum l4_bounds {
     L4_UDP_SWEEP_MS = 1000,    /* how often sessions of backends that are down are looked for */
     L4_UDP_HOLD_MS = 1000, /* how long UDP clients wait until the previous worker has handed over */
     L4_UDP_GHOST_MS = 6000, /* how long a worker still serves a session that it has handed over */
+    L4_UDP_LOOKS = 512,     /* sessions in the kernel that are looked at in an iteration */
+    L4_UDP_LOOK_MS = 1000,  /* how often one is looked at */
+    L4_UDP_UNANSWERED = 3, /* looks at which its client had sent and its backend had not answered */
+    L4_UDP_WATCH_MS = 100, /* how often their backends are looked at */
+    L4_UDP_RETRY_MS = 1000, /* from a hand-over to the kernel that failed to the next try */
     L4_UDP_ERRORS = 16,     /* queued errors read from one session's socket at a time */
     L4_SERVER_ID_MAX = 15,  /* bytes of a server id in a QUIC connection id */
 

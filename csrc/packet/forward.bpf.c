@@ -112,11 +112,14 @@ HERE bool count(const struct __sk_buff *skb, const struct packet *packet,
 {
     enum { A_WHILE_NS = 1000000000, MANY = 128 };
     const uint32_t packets = skb->gso_segs > 1 ? skb->gso_segs : 1;
+    /* why: packets that come as one have one header here, and each its own on the wire. */
+    const uint32_t headers = packet->at - IP_AT + packet->head;
+    const uint64_t bytes = packet->bytes + (uint64_t)(packets - 1) * headers;
     const uint64_t now = bpf_ktime_get_coarse_ns(), before = flow->seen_ns;
     const bool is_time = now - before > A_WHILE_NS || flow->packets % MANY == 0;
     flow->seen_ns = now;
     __sync_fetch_and_add(&flow->packets, packets);
-    __sync_fetch_and_add(&flow->bytes, packet->bytes);
+    __sync_fetch_and_add(&flow->bytes, bytes);
     struct l4_forward_total *total = flow->mode == L4_FORWARD_UDP ? NULL : total_of(flow);
     if (!total)
         return is_time;
@@ -125,8 +128,8 @@ HERE bool count(const struct __sk_buff *skb, const struct packet *packet,
     const bool reply = flow->flags & L4_FORWARD_REPLY;
     total->packets[0] += reply ? 0 : packets;
     total->packets[1] += reply ? packets : 0;
-    total->bytes[0] += reply ? 0 : packet->bytes;
-    total->bytes[1] += reply ? packet->bytes : 0;
+    total->bytes[0] += reply ? 0 : bytes;
+    total->bytes[1] += reply ? bytes : 0;
     return is_time;
 }
 
@@ -153,9 +156,14 @@ static __noinline int forward(struct __sk_buff *skb, const struct packet *packet
 {
     struct bpf_fib_lookup way = {};
     const bool direct = is_one_way(flow);
+    /* why not a worker's: its socket has the packet too, and sends what this program cannot. It
+     * also asks for neighbours, and is told of those that do not answer. */
+    const bool of_worker = flow->mode == L4_FORWARD_UDP;
     if (packet->ttl <= 1 && !direct)
-        return answer_expired(skb, packet);
+        return of_worker ? PASS : answer_expired(skb, packet);
     const long found = find_way(skb, packet, flow, &way);
+    if (of_worker && found != BPF_FIB_LKUP_RET_SUCCESS)
+        return PASS;
     if (found == BPF_FIB_LKUP_RET_FRAG_NEEDED)
         return answer_too_big(skb, packet, way.mtu_result - outer_bytes(packet, flow));
     if (found == BPF_FIB_LKUP_RET_FWD_DISABLED)
@@ -274,6 +282,9 @@ int l4lb_forward(struct __sk_buff *skb)
         if (!flow)
             return dropped(L4_FORWARD_NO_ROOM);
     }
+    /* why not a worker's: its fragments come in any order, and the host puts them together. */
+    if (packet->fragment && flow->mode == L4_FORWARD_UDP)
+        return PASS;
     if (content == SEGMENT && packet->fragment)
         keep_ports(packet);
     const uint32_t ends = packet->flags & (TCP_FIN | TCP_RST) ? judge_end() : 0;

@@ -56,7 +56,9 @@ static void continue_here(struct l4_loop *loop, struct l4_offer *offer)
 {
     L4_ASSERT(offer->serial);
     offer->serial = 0;
-    if (!is_flow(loop, offer->slot)) /* a UDP session never stopped */
+    if (is_flow(loop, offer->slot)) /* it never stopped */
+        l4_udp_stays(loop, offer->slot - loop->table->plan.caps.sessions);
+    else
         l4_session_again(loop, offer->slot, offer->state);
 }
 

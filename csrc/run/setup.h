@@ -32,6 +32,7 @@ struct l4_worker_setup {
     int gate_wake_fd;   /* eventfd: a question was asked there */
     int record_fd;      /* pieces for the recorder, shm/record.h; 0: none */
     int record_wake_fd; /* eventfd: much waits for it */
+    int flows_fd;       /* the kernel's map of flows, packet/forward.h; 0: none */
     int lifeline_fd;    /* reads end-of-file when the supervisor is gone */
     /* UDP listeners are not read before the sessions of the worker before this one have come, or
      * L4_UDP_HOLD_MS have passed. */

@@ -7,6 +7,7 @@
 
 #include "io/dgram_sock.h"
 #include "run/udp_adopt.h"
+#include "run/udp_kernel.h"
 #include "run/udp_relay.h"
 #include "run/udp_session.h"
 
@@ -67,6 +68,7 @@ static int allocate(struct l4_loop *loop, uint32_t capacity)
     l4_wheel_init(&udp->wheel, timers, capacity, loop->now_ms);
     l4_dgram_outbox_init(&udp->ahead);
     l4_dgram_outbox_init(&udp->replies);
+    l4_udp_kernel_start(loop);
     udp->ready_head = udp->ready_tail = L4_NONE;
     return 0;
 }
@@ -181,8 +183,9 @@ static int wait_ms(struct l4_loop *loop)
         return -1;
     if (udp->ready_head != L4_NONE)
         return 0;
-    const int timer = l4_wheel_wait_ms(&loop->udp->wheel, loop->now_ms);
-    return timer < 0 || timer > L4_UDP_SWEEP_MS ? L4_UDP_SWEEP_MS : timer;
+    const int timer = l4_sooner_ms(l4_wheel_wait_ms(&loop->udp->wheel, loop->now_ms),
+                                   l4_udp_kernel_wait_ms(loop));
+    return l4_sooner_ms(timer, L4_UDP_SWEEP_MS);
 }
 
 const struct l4_plane l4_plane_udp = {

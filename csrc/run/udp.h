@@ -24,6 +24,25 @@ struct l4_udp_front {
     struct l4_flood flood; /* flood detection: is more queued than a loop iteration takes? */
 };
 
+/* What this worker knows of a session's hand-over to the kernel (run/udp_kernel.h). */
+struct l4_udp_stay {
+    uint32_t older, newer; /* in the kernel: neighbours in the order of the last looks */
+    uint64_t looked_ms;    /* in the kernel: its last look */
+    uint64_t back_ms;      /* when it came back from there; 0: it was not there */
+    uint64_t retry_ms;     /* no hand-over before this time */
+    uint8_t unanswered;    /* looks at which its client had sent and its backend had not answered */
+    bool answered;         /* there was an answer since its backend had it, or it came back */
+    bool offered;          /* it is being given to another worker, so it stays out of the kernel */
+};
+
+/* The sessions that the kernel forwards. */
+struct l4_udp_kernel {
+    int map;                 /* -1: none */
+    uint32_t oldest, newest; /* in the order of their last looks */
+    uint32_t count;
+    uint64_t watched_ms; /* when their backends were last looked at */
+};
+
 /* What only this worker knows of a session. */
 struct l4_udp_peer {
     uint32_t bound;       /* the front by which it came */
@@ -34,6 +53,7 @@ struct l4_udp_peer {
     uint32_t next; /* the next session in the list of those with answers left over */
     bool listed;
     bool ghost; /* a ghost: another worker has taken the session over (run/udp_adopt.h) */
+    struct l4_udp_stay stay;
 };
 
 struct l4_udp {
@@ -51,6 +71,7 @@ struct l4_udp {
     uint32_t opens;               /* sessions that may still be opened in that batch */
     uint16_t links[L4_UDP_BATCH]; /* from a message of that batch to its session's next one */
     uint32_t ready_head, ready_tail;
+    struct l4_udp_kernel kernel;
     uint64_t swept_ms; /* when the worker last looked for sessions whose backend is down */
     bool draining;
     uint64_t held_until_ms; /* the listeners are not read before this time; 0: they are read */

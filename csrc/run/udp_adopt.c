@@ -10,6 +10,7 @@
 #include "run/account.h"
 #include "run/lines.h"
 #include "run/row.h"
+#include "run/udp_kernel.h"
 #include "run/udp_session.h"
 
 static uint32_t bound_of(const struct l4_loop *loop, uint32_t listener)
@@ -35,6 +36,8 @@ static void set_up_taken(struct l4_loop *loop, uint32_t flow)
     peer->batch = 0;
     peer->ghost = false;
     peer->longest_run[0] = peer->longest_run[1] = UINT16_MAX;
+    /* why its former answers: while both workers have the socket, the other one may read them. */
+    peer->stay = (struct l4_udp_stay){.answered = L4_GET(f->datagrams[L4_BACKEND]) > 0};
     if (f->flags & L4_FLOW_PROVEN)
         l4_flows_prove(&loop->udp->flows, flow);
     if (f->flags & L4_FLOW_LOOSE)
@@ -87,6 +90,7 @@ static bool adopt_row(struct l4_loop *loop, uint32_t flow)
         .client = s->client, .local = f->local, .listener = s->listener, .subflow = f->subflow};
     l4_flows_restore(&loop->udp->flows, flow, &key);
     set_up_taken(loop, flow);
+    l4_udp_kernel_adopt(loop, flow);
     return true;
 }
 
@@ -104,6 +108,8 @@ void l4_udp_adopt(struct l4_loop *loop)
             L4_SET(s->state, L4_SESSION_RELAY);
             continue;
         }
+        if (L4_GET(s->serial) && !s->accounted)
+            l4_udp_kernel_lose(loop, i);
         const uint32_t slot = loop->table->plan.caps.sessions + i;
         if (l4_account_lost_one(loop->table, loop->setup.index, slot, loop->now_us))
             L4_OWN_ADD(loop->row->lost, 1);
@@ -151,9 +157,10 @@ bool l4_udp_may_go(const struct l4_loop *loop, uint32_t flow, uint32_t places, u
                                      !L4_GET(settings->max_per_source)) == place;
 }
 
-uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_record *record,
-                         int *fds)
+uint32_t l4_udp_describe(struct l4_loop *loop, uint32_t flow, struct l4_record *record, int *fds)
 {
+    l4_udp_kernel_leave(loop, flow);
+    loop->udp->peers[flow].stay.offered = true;
     const struct l4_session *s = l4_udp_session(loop, flow);
     const struct l4_flow *f = l4_udp_flow(loop, flow);
     *record = (struct l4_record){
@@ -184,6 +191,11 @@ uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_re
     return 1;
 }
 
+void l4_udp_stays(const struct l4_loop *loop, uint32_t flow)
+{
+    loop->udp->peers[flow].stay.offered = false;
+}
+
 void l4_udp_forget(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
@@ -203,6 +215,7 @@ void l4_udp_let_go(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_session *s = l4_udp_session(loop, flow);
     L4_ASSERT(!loop->udp->peers[flow].ghost && s->backend != L4_NONE);
+    L4_ASSERT(!(l4_udp_flow(loop, flow)->flags & L4_FLOW_KERNEL));
     L4_ASSERT(L4_GET(l4_row_tally(loop, s)->active) > 0);
     L4_OWN_ADD(l4_table_tally(loop->table, loop->setup.index, s->listener)->active, -1u);
     l4_count_drop_backend(loop->table, loop->setup.index, s->backend);

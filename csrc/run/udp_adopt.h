@@ -19,10 +19,10 @@ void l4_udp_adopt(struct l4_loop *loop);
  * (core/udp_steering.h)? places 0: to any worker. */
 bool l4_udp_may_go(const struct l4_loop *loop, uint32_t flow, uint32_t places, uint32_t place);
 
-/* Describes a session in a record. fds gets its socket, which the session still owns. Returns
- * 1. */
-uint32_t l4_udp_describe(const struct l4_loop *loop, uint32_t flow, struct l4_record *record,
-                         int *fds);
+/* Describes a session in a record, to offer it; it leaves the kernel for that. fds gets its socket,
+ * which the session still owns. Returns 1. l4_udp_stays: it was not taken. */
+uint32_t l4_udp_describe(struct l4_loop *loop, uint32_t flow, struct l4_record *record, int *fds);
+void l4_udp_stays(const struct l4_loop *loop, uint32_t flow);
 
 /* Makes the described session one of this worker's. Returns true if the session owns the socket
  * now. */

@@ -8,6 +8,7 @@
 #include "core/response.h"
 #include "io/dgram_sock.h"
 #include "run/row.h"
+#include "run/udp_kernel.h"
 #include "run/udp_proxy_out.h"
 #include "run/udp_route.h"
 #include "run/udp_session.h"
@@ -53,8 +54,8 @@ static void account_in(struct l4_loop *loop, uint32_t flow, const struct l4_dgra
 }
 
 /* Sends the datagrams in `ahead` to the session's backend, or to another one if that cannot be
- * reached. */
-static void send_ahead(struct l4_loop *loop, uint32_t flow)
+ * reached. Returns false if there is none, and the session has ended. */
+static bool send_ahead(struct l4_loop *loop, uint32_t flow)
 {
     struct l4_udp *udp = loop->udp;
     struct l4_session *s = l4_udp_session(loop, flow);
@@ -67,12 +68,13 @@ static void send_ahead(struct l4_loop *loop, uint32_t flow)
         if (sent.unfit)
             udp->peers[flow].longest_run[TO_BACKEND] = (uint16_t)(sent.unfit - 1);
         if (!error)
-            return;
+            return true;
         s->error = -l4_dgram_cause(s->half[L4_BACKEND].fd, error);
         if (!l4_udp_move(loop, flow, true))
             break;
     }
     l4_udp_drop(loop, listener, L4_DROP_NO_BACKEND, l4_dgram_forget(&udp->ahead));
+    return false;
 }
 
 /* Returns how many datagrams a session's messages of one batch are, from `first` to `last`. */
@@ -138,7 +140,8 @@ static void forward(struct l4_loop *loop, uint32_t flow, uint32_t first, uint32_
             break;
     }
     L4_OWN_ADD(l4_row_column(loop, s)->bytes_in, bytes);
-    send_ahead(loop, flow);
+    if (send_ahead(loop, flow))
+        l4_udp_kernel_offer(loop, flow);
 }
 
 /* Links message i of the batch behind the messages that the session has in it. Returns true if it
@@ -357,6 +360,8 @@ static int take_replies(struct l4_loop *loop, uint32_t flow)
     udp->back_used += (uint32_t)got;
     L4_ASSERT(udp->back_used <= L4_UDP_BATCH);
     if (got) {
+        udp->peers[flow].stay.answered = true;
+        udp->peers[flow].stay.unanswered = 0;
         L4_SET(s->active_ms, loop->now_ms);
         l4_flows_touch(&udp->flows, flow);
     }
@@ -422,6 +427,7 @@ void l4_udp_turn(struct l4_loop *loop)
     flush_replies(loop);
     for (uint32_t n; (n = l4_wheel_expire(&udp->wheel, loop->now_ms)) != L4_NONE;)
         l4_udp_timeout(loop, n);
+    l4_udp_kernel_turn(loop);
     if (loop->now_ms - udp->swept_ms >= L4_UDP_SWEEP_MS) {
         udp->swept_ms = loop->now_ms;
         l4_udp_sweep(loop);

@@ -18,6 +18,7 @@
 #include "run/pick_trace.h"
 #include "run/row.h"
 #include "run/udp_adopt.h"
+#include "run/udp_kernel.h"
 #include "shm/row_reuse.h"
 
 struct l4_session *l4_udp_session(const struct l4_loop *loop, uint32_t flow)
@@ -202,15 +203,27 @@ bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow)
                                                  L4_GET(l4_row_pool(loop, s)->udp.keep_down));
 }
 
-void l4_udp_sweep(struct l4_loop *loop)
+bool l4_udp_misses_backend(const struct l4_loop *loop)
 {
     const uint32_t high = l4_table_backends_high(loop->table);
-    bool any = false;
-    for (uint32_t i = 0; i < high && !any; i++)
-        any = !is_up(loop, l4_table_backend(loop->table, i)) &&
-              L4_GET(l4_table_column(loop->table, loop->setup.index, i)->active);
+    for (uint32_t i = 0; i < high; i++) {
+        if (!is_up(loop, l4_table_backend(loop->table, i)) &&
+            L4_GET(l4_table_column(loop->table, loop->setup.index, i)->active))
+            return true;
+    }
+    return false;
+}
+
+void l4_udp_sweep(struct l4_loop *loop)
+{
+    const bool any = l4_udp_misses_backend(loop);
     for (uint32_t i = 0; any && i < loop->udp->flows.fresh; i++) {
-        if (L4_GET(l4_udp_session(loop, i)->serial) && !l4_udp_is_served(loop, i))
+        if (!L4_GET(l4_udp_session(loop, i)->serial) || l4_udp_is_served(loop, i))
+            continue;
+        l4_udp_kernel_leave(loop, i);
+        /* why not at once: while it was in the kernel, no datagram of its client could move it. */
+        const uint64_t back_ms = loop->udp->peers[i].stay.back_ms;
+        if (!back_ms || loop->now_ms - back_ms >= L4_UDP_SWEEP_MS)
             l4_udp_end(loop, i, L4_END_BACKEND_DOWN);
     }
 }
@@ -223,6 +236,7 @@ bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
         l4_udp_forget(loop, flow);
         return false;
     }
+    l4_udp_kernel_leave(loop, flow);
     if (failed)
         note_failed(loop, s);
     l4_udp_leave(loop, s);
@@ -230,6 +244,7 @@ bool l4_udp_move(struct l4_loop *loop, uint32_t flow, bool failed)
         l4_udp_end(loop, flow, end_of(why, failed));
         return false;
     }
+    loop->udp->peers[flow].stay = (struct l4_udp_stay){0};
     L4_OWN_ADD(udp_tally(loop, s->listener)->moved, 1);
     return true;
 }
@@ -277,6 +292,7 @@ static void fill_new(struct l4_loop *loop, uint32_t flow, uint32_t bound, uint32
     peer->batch = 0;
     peer->ghost = false;
     peer->longest_run[0] = peer->longest_run[1] = UINT16_MAX;
+    peer->stay = (struct l4_udp_stay){0};
     l4_udp_enter(loop, flow, L4_SESSION_PICK);
     if (flow + 1 > L4_GET(loop->row->flows_high))
         L4_SET(loop->row->flows_high, flow + 1);
@@ -343,7 +359,10 @@ void l4_udp_timeout(struct l4_loop *loop, uint32_t flow)
         l4_udp_forget(loop, flow);
         return;
     }
-    const uint64_t idle = loop->now_ms - L4_GET(s->active_ms), allowed = l4_udp_idle_ms(loop, s);
+    l4_udp_kernel_look(loop, flow);
+    const uint64_t active_ms = L4_GET(s->active_ms);
+    const uint64_t idle = loop->now_ms > active_ms ? loop->now_ms - active_ms : 0;
+    const uint64_t allowed = l4_udp_idle_ms(loop, s);
     if (idle >= allowed)
         l4_udp_end(loop, flow, L4_END_IDLE_TIMEOUT);
     else
@@ -358,6 +377,7 @@ void l4_udp_end(struct l4_loop *loop, uint32_t flow, enum l4_reason reason)
         return;
     }
     L4_ASSERT(L4_GET(s->serial) && !s->accounted);
+    l4_udp_kernel_leave(loop, flow);
     struct l4_outcome outcome =
         l4_account_describe(loop->table, loop->table->plan.caps.sessions + flow, s, loop->now_us);
     outcome.reason = (uint8_t)reason;

@@ -26,6 +26,9 @@ uint32_t l4_udp_open(struct l4_loop *loop, uint32_t bound, uint32_t pool,
 /* May its backend continue to serve the session? The backend may be gone, or down. */
 bool l4_udp_is_served(const struct l4_loop *loop, uint32_t flow);
 
+/* Has this worker sessions of a backend that is not in use, or known to be down? */
+bool l4_udp_misses_backend(const struct l4_loop *loop);
+
 /* Ends the sessions whose backend may not serve them any more. */
 void l4_udp_sweep(struct l4_loop *loop);
 

@@ -7,6 +7,7 @@
 #include "shm/http.h"
 #include "shm/row_reuse.h"
 #include "shm/tls_counters.h"
+#include "shm/udp_rows.h"
 
 enum { RECOVER_TRIES = 20000 };
 
@@ -339,6 +340,7 @@ void l4_count_clear(const struct l4_table *table, uint32_t worker)
         L4_SET(l4_table_tally(table, worker, l)->active, 0);
         L4_SET(l4_table_tls_counters(table, worker, l)->now, 0);
         L4_SET(l4_table_tally(table, worker, l)->counted, 0);
+        L4_SET(l4_table_udp_tally(table, worker, l)->in_kernel, 0);
     }
     /* why: parts of sources without sessions are zero, and reading them would allocate their
      * memory. */

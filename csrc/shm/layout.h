@@ -74,7 +74,7 @@ struct l4_plan {
     uint64_t texts_at;                                           /* core/http_texts.h */
     uint64_t sources_at, source_parts_at, talkers_at, blocks_at; /* shm/listener_policy.h */
     uint64_t waits_at;                                           /* shm/queue.h */
-    uint64_t flows_at, udp_tallies_at;                           /* shm/udp.h */
+    uint64_t flows_at, flows_counted_at, udp_tallies_at;         /* shm/udp.h */
     uint64_t tls_counters_at;                                    /* shm/tls_counters.h */
     uint64_t sticky_at;                                          /* shm/sticky.h */
     uint64_t http_routes_at, route_hits_at;                      /* shm/http_routes.h */

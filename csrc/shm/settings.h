@@ -96,7 +96,9 @@
     /* 1: source ports below 1024 are refused. */                                                  \
     X(uint32_t, no_privileged, reject_privileged_ports)                                            \
     /* enum l4_udp_ways */                                                                         \
-    X(uint32_t, ways, udp_ways)
+    X(uint32_t, ways, udp_ways)                                                                    \
+    /* 1: its sessions may go to the kernel. */                                                    \
+    X(uint32_t, hand_over, hand_over)
 
 /* struct l4_http_listener */
 #define L4_HTTP_LISTENER_SETTINGS(X)                                                               \
@@ -224,7 +226,9 @@
      * QUIC connection ids name backends. */                                                       \
     X(uint32_t, quic_config, quic_config)                                                          \
     X(uint32_t, quic_bytes, quic_bytes)                                                            \
-    X(uint32_t, quic_id, quic_id)
+    X(uint32_t, quic_id, quic_id)                                                                  \
+    /* 1: its sessions may go to the kernel. */                                                    \
+    X(uint32_t, hand_over, hand_over)
 
 /* struct l4_http_pool */
 #define L4_HTTP_POOL_SETTINGS(X)                                                                   \

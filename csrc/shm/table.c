@@ -67,6 +67,7 @@ static struct l4_plan plan_for(const struct l4_caps *caps)
         {&h.texts_at, 2 * L4_HTTP_TEXTS_BYTES},
         {&h.waits_at, workers * caps->pools * sizeof(struct l4_wait)},
         {&h.flows_at, workers * caps->flows * sizeof(struct l4_flow)},
+        {&h.flows_counted_at, workers * caps->flows * sizeof(struct l4_flow_counted)},
         {&h.udp_tallies_at, workers * caps->listeners * sizeof(struct l4_udp_tally)},
         {&h.http_routes_at, 2ull * L4_HTTP_ROUTES_BYTES},
         {&h.route_hits_at, workers * L4_HTTP_ROUTES_MAX * sizeof(uint64_t)},

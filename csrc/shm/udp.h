@@ -45,7 +45,8 @@ enum l4_flow_flags {
     L4_FLOW_COUNTED = 1 << 3,     /* counted among the sessions of its source */
     L4_FLOW_GREETED = 1 << 4,     /* the backend got the PROXY header: run/udp_proxy_out.h */
     L4_FLOW_LAST_HOPE = 1 << 2,   /* the backend was chosen although it is down: when_all_down */
-    L4_FLOW_FLAGS = (1 << 5) - 1, /* all of them */
+    L4_FLOW_FLAGS = (1 << 5) - 1, /* all that go to another worker */
+    L4_FLOW_KERNEL = 1 << 5,      /* the kernel forwards its datagrams: run/udp_kernel.h */
 };
 
 /* The UDP part of a session. Its worker writes it. */
@@ -58,6 +59,12 @@ struct l4_flow {
     _Atomic uint64_t datagrams[2]; /* from the client, from the backend */
     uint32_t backend_use; /* the `used` of the backend's row when the session was bound to it */
     uint64_t asked_us;    /* CLOCK_MONOTONIC of the request that waits for its first answer */
+};
+
+/* Of a session that the kernel forwards: how much of what the kernel has counted is in the
+ * session's counts already. Its worker writes it, and the worker after that goes on from it. */
+struct l4_flow_counted {
+    uint64_t packets[2], bytes[2]; /* by enum l4_side: of IP packets */
 };
 
 /* Why a datagram from a client, or for a client, was dropped. */
@@ -91,6 +98,9 @@ struct l4_udp_tally {
     _Atomic uint64_t moved;                    /* changes of a session's backend */
     _Atomic uint64_t adopted;                  /* sessions taken over from another process:
                                                   a dead worker, or a hand-over */
+    _Atomic uint64_t handed;                   /* sessions handed over to the kernel */
+    _Atomic uint64_t kept;                     /* ... that the kernel had no room for */
+    _Atomic uint32_t in_kernel;                /* sessions there now */
 };
 
 /* Returns the word that users see; "unknown" for an invalid number. */

@@ -201,7 +201,8 @@ def _listener(row: Row) -> Row:
     if "datagrams_in" in row:
         counts = [("in", row["datagrams_in"]), ("out", row["datagrams_out"])]
         counts += [(f"dropped {why}", count) for why, count in row["dropped"].items()]
-        counts += [(key, row[key]) for key in ("evicted", "moved", "adopted") if row[key]]
+        counts += [(key, row[key]) for key in ("evicted", "moved", "adopted", "kept") if row[key]]
+        counts += [("sessions in the kernel", row["in_kernel"])] if row["in_kernel"] else []
         datagrams = ", ".join(f"{count} {what}" for what, count in counts)
     return {**row, "tls": _handshakes(row), "datagrams": datagrams}
 

@@ -211,13 +211,17 @@ class Collector:
         scrape.add("l4lb_udp_sessions", udp.sessions(self._table))
         scrape.add("l4lb_udp_sessions_limit", udp.limit(self._table))
         sums: dict[tuple[str, str, str], int] = {}
+        inside: dict[str, int] = {}
         for row in udp.tallies(self._table):
+            inside[row.name] = inside.get(row.name, 0) + row.in_kernel
             counts = [
                 ("l4lb_udp_datagrams_total", "in", row.datagrams_in),
                 ("l4lb_udp_datagrams_total", "out", row.datagrams_out),
                 ("l4lb_udp_session_changes_total", "evicted", row.evicted),
                 ("l4lb_udp_session_changes_total", "moved", row.moved),
                 ("l4lb_udp_session_changes_total", "adopted", row.adopted),
+                ("l4lb_udp_session_changes_total", "handed_over", row.handed),
+                ("l4lb_udp_session_changes_total", "kept", row.kept),
                 *(("l4lb_udp_dropped_total", why, count) for why, count in row.dropped.items()),
                 *(
                     ("l4lb_rejected_total", why, row.dropped[why])
@@ -229,6 +233,8 @@ class Collector:
                 sums[metric, row.name, label] = sums.get((metric, row.name, label), 0) + count
         for (metric, name, label), count in sums.items():
             scrape.add(metric, count, name, label)
+        for name, count in inside.items():
+            scrape.add("l4lb_udp_sessions_in_kernel", count, name)
 
     def _backends(self, scrape: Scrape, rows: Iterable[BackendRow]) -> None:
         # why: a thousand backends are twelve thousand samples, so labels are formatted once.

@@ -62,6 +62,7 @@ METRICS: Mapping[str, Metric] = {
             ("of", "file"),
         ),
         Metric("l4lb_udp_sessions", "gauge", "UDP sessions now."),
+        Metric("l4lb_udp_sessions_in_kernel", "gauge", "UDP sessions in the kernel.", LISTENER),
         Metric("l4lb_udp_sessions_limit", "gauge", "Limit of UDP sessions at one time."),
         Metric(
             "l4lb_udp_datagrams_total",
@@ -78,8 +79,9 @@ METRICS: Mapping[str, Metric] = {
         Metric(
             "l4lb_udp_session_changes_total",
             "counter",
-            "UDP sessions evicted, moved to another backend, or adopted from another process (a "
-            "dead worker, or a hand-over).",
+            "UDP sessions evicted, moved to another backend, adopted from another process (a dead "
+            "worker, or a hand-over), handed over to the kernel, or kept in a worker because the "
+            "kernel had no room.",
             ("listener", "change"),
         ),
         Metric(

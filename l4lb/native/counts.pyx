@@ -165,6 +165,8 @@ cdef _book_udp(Table table, uint32_t index, counts):
     book.evicted += counts["evicted"]
     book.moved += counts["moved"]
     book.adopted += counts["adopted"]
+    book.handed += counts.get("handed", 0)
+    book.kept += counts.get("kept", 0)
     for word, count in counts["dropped"].items():
         if word in udp.drops:
             book.dropped[udp.drops.index(word)] += count
@@ -246,6 +248,6 @@ def set_elsewhere(Table table, index, sessions):
     c.l4_count_elsewhere(&table.table, index, sessions)
 
 
-UDP = ("datagrams_in", "datagrams_out", "evicted", "moved", "adopted")
+UDP = ("datagrams_in", "datagrams_out", "evicted", "moved", "adopted", "handed", "kept")
 SHAKES = ("full", "resumed", "failed")
 WORKER = ("accepted", "restarts", "lost", "turns", "uncounted", "portless", "log_dropped")

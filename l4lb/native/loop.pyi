@@ -20,6 +20,7 @@ def run(
     gate_wake_fd: int = 0,
     record_fd: int = 0,
     record_wake_fd: int = 0,
+    flows_fd: int = 0,
     hold_udp: bool = False,
 ) -> None:
     """Serves until told to end. Python code does not run meanwhile.

@@ -11,7 +11,7 @@ from l4lb.native.table cimport Table
 
 def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_fd, wakeups=(),
         vault_fd=0, cache_fd=0, gate_fd=0, gate_wake_fd=0, record_fd=0, record_wake_fd=0,
-        hold_udp=False):
+        flows_fd=0, hold_udp=False):
     """Serves until told to end. Python code does not run meanwhile.
 
     bounds: (descriptor, listener row, tag, exclusive) of each listening socket of this worker.
@@ -48,6 +48,7 @@ def run(Table table, index, bounds, *, command_fd, post_fd, event_fd, lifeline_f
         setup.gate_wake_fd = gate_wake_fd
         setup.record_fd = record_fd
         setup.record_wake_fd = record_wake_fd
+        setup.flows_fd = flows_fd
         setup.hold_udp = hold_udp
         with nogil:
             error = c.l4_worker_run(&setup)

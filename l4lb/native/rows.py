@@ -306,8 +306,9 @@ class Capacities(NamedTuple):
 
 
 class UdpTally(NamedTuple):
-    """The counts of one bound address of a UDP listener, over all workers. dropped: number of
-    dropped datagrams by reason."""
+    """The counts of one bound address of a UDP listener, over all workers. handed: sessions handed
+    over to the kernel; kept: hand-overs that it had no room for; in_kernel: sessions there now.
+    dropped: number of dropped datagrams by reason."""
 
     index: int  # type: ignore[assignment]  # why: hides tuple.index, which no row needs
     name: str
@@ -317,6 +318,9 @@ class UdpTally(NamedTuple):
     evicted: int
     moved: int
     adopted: int
+    handed: int
+    kept: int
+    in_kernel: int
     dropped: dict[str, int]
 
 

@@ -58,13 +58,13 @@ def tallies(Table table):
         if not row.used or row.protocol != <uint32_t>c.L4_UDP:
             continue
         dropped = dict.fromkeys(drops, 0)
-        sums = [0] * 5
+        sums = [0] * 8
         for worker in table._counted():
             tally = c.l4_table_udp_tally(&table.table, worker, index)
             for drop, word in enumerate(drops):
                 dropped[word] += tally.dropped[drop]
             counts = (tally.datagrams_in, tally.datagrams_out, tally.evicted, tally.moved,
-                      tally.adopted)
+                      tally.adopted, tally.handed, tally.kept, tally.in_kernel)
             sums = [a + b for a, b in zip(sums, counts)]
         found.append(rows.UdpTally(index, row.name.decode(), row.bind.decode(), *sums, dropped))
     return found

@@ -146,6 +146,7 @@ class Supervisor:
             self._ranges.start(self._workers.listening, self._worker_changes.closing)
             self._shield.start(self._config)
             self._packets.load(self._config)
+            self._workers.flows_fd = lambda: self._packets.flows_fd
         except BaseException:
             if before is None:  # else: the old program goes on with these sockets
                 self._close()

@@ -39,7 +39,8 @@ class Bound:
 class SharedFds(NamedTuple):
     """Descriptors that all workers have. vault: certificates and keys. cache: the memory of caches.
     gate: where they ask the policy process; gate_wake: an eventfd that wakes it. record: where they
-    leave pieces for the recorder; record_wake: an eventfd that wakes it."""
+    leave pieces for the recorder; record_wake: an eventfd that wakes it. flows: the kernel's map of
+    flows, for UDP sessions; 0: none."""
 
     vault: int
     cache: int
@@ -47,6 +48,7 @@ class SharedFds(NamedTuple):
     gate_wake: int
     record: int
     record_wake: int
+    flows: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,12 @@ class WorkerSetup:
     cpu: int | None
     wakeup_fds: Sequence[int] = ()  # each worker's command_fd, by index
     hold_udp: bool = False  # UDP datagrams wait until the old worker has handed its sessions over
+
+    @property
+    def fds(self) -> list[int]:
+        """Returns its descriptors."""
+        own = [self.command_fd, self.post_fd, self.event_fd, self.lifeline_fd, *self.wakeup_fds]
+        return [*own, *(fd for fd in self.shared if fd), *(bound.fd for bound in self.bounds)]
 
 
 def run(setup: WorkerSetup) -> int:
@@ -89,6 +97,7 @@ def run(setup: WorkerSetup) -> int:
         gate_wake_fd=setup.shared.gate_wake,
         record_fd=setup.shared.record,
         record_wake_fd=setup.shared.record_wake,
+        flows_fd=setup.shared.flows,
         hold_udp=setup.hold_udp,
     )
     return 0

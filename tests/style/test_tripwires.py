@@ -18,7 +18,7 @@ FLOORS = {
     "io": {"base", "io"},
     "cache": {"base", "core", "cache"},
     "http": {"base", "shm", "core", "io", "cache", "http", "run"},
-    "run": {"base", "shm", "core", "io", "http", "run"},
+    "run": {"base", "shm", "core", "io", "http", "run", "packet"},
     "packet": {"base", "shm", "core", "run", "packet"},
 }
 # The floors of csrc/run, from the ground up. A file includes only files of lower floors, and a UDP
@@ -71,6 +71,8 @@ RUN_SEES_HTTP = {
     "stage_connect": {"outward", "spare"},
     "stage_pick": {"outward"},
 }
+# The maps of the kernel's program are described once, for both sides.
+RUN_SEES_PACKET = {"udp_kernel": {"forward"}}
 RUN_RANKS = {name: rank for rank, names in enumerate(RUN_FLOORS) for name in names}
 LINE_MAX = 100
 C_FUNCTION_MAX, C_FILE_MAX, C_HEADER_MAX = 70, 600, 120
@@ -221,6 +223,10 @@ def test_http_stands_on_what_lies_below_the_driver() -> None:
     }
     assert not {stem: names for stem, names in above.items() if names}
     assert seen("run", "http") == RUN_SEES_HTTP
+
+
+def test_workers_know_of_the_kernels_program_its_maps_alone() -> None:
+    assert seen("run", "packet") == RUN_SEES_PACKET
 
 
 def test_every_python_module_opens_with_its_idea() -> None:

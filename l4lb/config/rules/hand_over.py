@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from l4lb.config.draft import Draft, Table, table
-from l4lb.config.model import Config
+from l4lb.config.model import Config, Listener, Pool
 from l4lb.config.origin import Finding, path_text
 from l4lb.config.rules.packet_checks import is_set, pools_of, stated, uses_packet
 
@@ -21,14 +21,22 @@ OF_POOLS = (
 def hands_over(config: Config, listener_name: str, pool_name: str) -> bool:
     """Returns whether workers hand the sessions of this UDP listener at this pool over to the
     kernel."""
-    listener, pool = config.listeners[listener_name], config.pools[pool_name]
     return (
         config.process.packet is not None
-        and pool.hand_over is not False
-        and listener.protocol == "udp"
         and not uses_packet(config, listener_name)
-        and not any(_kept(stated(listener), stated(pool)))
+        and listener_lets_go(config.listeners[listener_name])
+        and pool_lets_go(config.pools[pool_name])
     )
+
+
+def listener_lets_go(listener: Listener) -> bool:
+    """Returns whether sessions of the listener may go to the kernel, if their pool allows it."""
+    return listener.protocol == "udp" and not any(_kept(stated(listener), {}))
+
+
+def pool_lets_go(pool: Pool) -> bool:
+    """Returns whether sessions of the pool may go to the kernel, if their listener allows it."""
+    return pool.hand_over is not False and not any(_kept({}, stated(pool)))
 
 
 def _kept(listener: Table, pool: Table) -> Iterator[tuple[bool, str]]:

@@ -111,6 +111,9 @@ def _datagrams(tally: UdpTally | None) -> Map:
         "evicted": tally.evicted,
         "moved": tally.moved,
         "adopted": tally.adopted,
+        "handed_over": tally.handed,
+        "kept": tally.kept,
+        "in_kernel": tally.in_kernel,
     }
 
 

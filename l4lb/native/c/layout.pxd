@@ -151,6 +151,9 @@ cdef extern from "shm/udp.h":
         uint64_t evicted
         uint64_t moved
         uint64_t adopted
+        uint64_t handed
+        uint64_t kept
+        uint32_t in_kernel
 
     const char *l4_drop_word(unsigned drop)
 

@@ -29,6 +29,7 @@ cdef extern from "run/setup.h":
         int gate_wake_fd
         int record_fd
         int record_wake_fd
+        int flows_fd
         bint hold_udp
 
 

@@ -134,9 +134,10 @@ class Guards:
     def on(self) -> bool:
         return not self._why_off
 
-    def worker(self, folders: Sequence[int]) -> Guard | None:
-        """folders: those of caches, as workers have them open."""
-        return self._of(calls.WORKER_OF_FILES if folders else calls.WORKER, folders)
+    def worker(self, folders: Sequence[int], maps: bool = False) -> Guard | None:
+        """folders: those of caches, as workers have them open. maps: it has a map of the kernel."""
+        what = calls.WORKER_OF_FILES if folders else calls.WORKER
+        return self._of(calls.of_maps(what) if maps else what, folders)
 
     def keeper(self, folders: Sequence[int]) -> Guard | None:
         """folders: those of caches, as the keeper has them open."""

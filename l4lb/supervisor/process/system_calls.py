@@ -143,6 +143,17 @@ WORKER = Calls(
     )
 )
 
+# A worker that hands UDP sessions over to the kernel also reads and writes a map of the kernel. It
+# gets the map from its parent: it can make none, load nothing, and find no other.
+BPF_MAP_LOOKUP, BPF_MAP_UPDATE, BPF_MAP_DELETE, BPF_MAP_TAKE = 1, 2, 3, 21  # linux/bpf.h
+_MAPS = _if("bpf", 0, BPF_MAP_LOOKUP, BPF_MAP_UPDATE, BPF_MAP_DELETE, BPF_MAP_TAKE)
+
+
+def of_maps(worker: Calls) -> Calls:
+    """Returns the rules of a worker that has a map of the kernel."""
+    return worker._replace(rules=(*worker.rules, *_MAPS))
+
+
 # A worker whose caches have folders also writes files there. Landlock (landlock.py) keeps it from
 # writing elsewhere; this list keeps it from opening files in another way than caches do.
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW

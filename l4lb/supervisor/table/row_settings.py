@@ -12,6 +12,7 @@ from typing import Any
 
 from l4lb.config.bounds import ERROR_STATUS, FAULT_STATUS, SECOND_MS
 from l4lb.config.model import Cache, Config, Forward, Listener, Pool
+from l4lb.config.rules.hand_over import listener_lets_go, pool_lets_go
 from l4lb.config.tables.http import ListenerHttp, PoolHttp
 from l4lb.config.tables.http_route import KeyRate, RequestRate
 from l4lb.config.tables.listener_limits import ErrorLimit, ListenerLimits, RateLimit
@@ -68,6 +69,7 @@ def of_pool(pool: Pool) -> dict[str, Any]:
         "quic_id": quic is not None,
         "quic_config": quic.config_id if quic else 0,
         "quic_bytes": quic.server_id_length if quic else 0,
+        "hand_over": pool_lets_go(pool),
         "http_retry_on": sum(1 << RETRY_ON.index(one) for one in rules.retry_on),
         "http_bad_statuses": sum(1 << (one - FAULT_STATUS[0]) for one in statuses),
         "hash_key": request_key(pool.hash_key).kind,
@@ -179,6 +181,7 @@ def of_listener(
             "asked": listener_policy.PROXY_MODES[listener.proxy_protocol]
             | listener_policy.HELLO[hello],
             "udp_ways": udp_ways(served),
+            "hand_over": listener_lets_go(listener),
             "http_key_requests_kind": key_kind(limits.requests_per_key),
             "http_forwarded": http.forwarded_given or ("off" if anonymous else "append"),
             "protocol": "http" if listener.protocol == "socks5" else listener.protocol,

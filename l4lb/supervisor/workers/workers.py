@@ -64,9 +64,8 @@ class Workers:
     """Keeps `count` workers running until drain or stop.
 
     on_crash_loop: called once when a worker cannot be kept alive. on_empty: called when the last
-    process has ended after drain or stop. on_left: gets the index of a worker that was leaving and
-    has ended. on_died: gets that of each worker whose process has ended. disk_fds: folders of
-    caches, for workers and for guard, which makes a worker's filter.
+    process has ended after drain or stop. on_left: gets the index of a worker that left and has
+    ended; on_died: that of each. disk_fds: folders of caches, for guard too, a worker's filter.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class Workers:
         shared: SharedFds,
         *,
         disk_fds: Sequence[int],
-        guard: Callable[[Sequence[int]], Guard | None],
+        guard: Callable[[Sequence[int], bool], Guard | None],
         events: WorkerEvents,
         on_crash_loop: Callable[[], None],
         on_empty: Callable[[], None],
@@ -100,6 +99,7 @@ class Workers:
         self._event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._lifeline, self._lifeline_ours = os.pipe()
         self._shared, self._disk_fds = shared, disk_fds
+        self.flows_fd: Callable[[], int] = lambda: -1  # of the kernel's map; -1: there is none
         self._on_died = on_died
         self._guard = guard
         self._events = events
@@ -188,15 +188,13 @@ class Workers:
         assert slot.mailbox.theirs is not None
         setup = WorkerSetup(
             self._table, index, bounds, slot.wakeup_fd, slot.mailbox.theirs.fileno(),
-            self._event_fd, self._lifeline, self._shared,
+            self._event_fd, self._lifeline, self._shared._replace(flows=max(0, self.flows_fd())),
             self._cpus[index % len(self._cpus)], self.wakeup_fds, hold_udp=self._hold_udp,
         )  # fmt: skip
-        keep = [*setup.wakeup_fds, setup.post_fd, setup.event_fd, setup.lifeline_fd]
-        keep += [*self._shared, *self._disk_fds, *(bound.fd for bound in bounds)]
         self._table.prepare_worker(index)
         return fork(
-            f"worker {index}", lambda: run(setup), keep=keep, now_ms=now_ms, rights="raw",
-            guard=self._guard(self._disk_fds),
+            f"worker {index}", lambda: run(setup), keep=[*setup.fds, *self._disk_fds],
+            now_ms=now_ms, rights="raw", guard=self._guard(self._disk_fds, setup.shared.flows > 0),
         )  # fmt: skip
 
     def _close_mailbox(self, slot: Slot) -> None:

@@ -88,7 +88,7 @@ def test_rows_of_one_table_may_have_different_keys() -> None:
     assert "    datagrams: 3 in, 2 out, 1 dropped no_room, 4 evicted" in shown
 
 
-TALLY = UdpTally(0, "front", "0.0.0.0:80", 3, 2, 4, 0, 0, {"no_room": 1, "none": 0})
+TALLY = UdpTally(0, "front", "0.0.0.0:80", 3, 2, 4, 0, 0, 0, 0, 0, {"no_room": 1, "none": 0})
 HANDSHAKES = {
     "full": 7, "resumed": 1, "failed": 2, "in_progress": 5, "last_failure": "no_shared_cipher",
 }  # fmt: skip

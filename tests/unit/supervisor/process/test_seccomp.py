@@ -43,6 +43,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 LISTS = {
     "worker": WORKER,
     "worker of files": WORKER_OF_FILES,
+    "worker of maps": calls.of_maps(WORKER),
     "keeper": KEEPER,
     "recorder": RECORDER,
     "checker": CHECKER,
@@ -66,6 +67,15 @@ def allowed(what: Calls) -> set[str]:
 def test_no_list_has_a_dangerous_call(what: Calls) -> None:
     assert what.error is None
     assert not allowed(what) & DANGEROUS
+
+
+def test_a_worker_that_hands_sessions_over_may_only_read_and_write_entries_of_maps() -> None:
+    what = calls.of_maps(WORKER)
+    assert allowed(what) & DANGEROUS == {"bpf"}
+    rules = [rule.only for rule in what.rules if rule.call == "bpf"]
+    lookup, update, delete, lookup_and_delete = 1, 2, 3, 21  # linux/bpf.h, enum bpf_cmd
+    commands = (lookup, update, delete, lookup_and_delete)
+    assert rules == [((0, calls.WHOLE, one),) for one in commands]
 
 
 def test_the_keeper_may_only_ask_whether_a_process_runs() -> None:
@@ -177,6 +187,19 @@ def test_a_worker_opens_sockets_of_the_families_of_backends_alone(
 
     assert under(WORKER, main) == "killed by SIGSYS"
     assert refused(told) == call
+
+
+@filtered
+@pytest.mark.parametrize("command", [0, 5, 6, 7, 14])  # a map, a program, pins, a map by its number
+def test_a_worker_of_maps_makes_and_finds_none(under: Under, told: Told, command: int) -> None:
+    def main() -> int:
+        attributes = ctypes.create_string_buffer(b"\xff" * 4, 128)  # map_fd
+        for entry in (1, 2, 3, 21):
+            assert error_of("bpf", entry, attributes, 128) == "EBADF"
+        return len(error_of("bpf", command, attributes, 128))
+
+    assert under(calls.of_maps(WORKER), main) == "killed by SIGSYS"
+    assert refused(told) == "bpf"
 
 
 @filtered
