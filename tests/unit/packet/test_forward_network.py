@@ -109,12 +109,14 @@ def echoed(one: socket.socket, data: bytes) -> bytes:
     got, sent = bytearray(), memoryview(data)
     one.settimeout(20)
     while len(got) < len(data):
-        readable, writable, _ = select.select([one], [one] if sent else [], [], 20)
-        if not readable and not writable:
+        poll = select.poll()
+        poll.register(one, select.POLLIN | (select.POLLOUT if sent else 0))
+        ready = sum(events for _, events in poll.poll(20_000))
+        if not ready:
             raise AssertionError(f"stalled after {len(got)} bytes")
-        if writable:
+        if ready & select.POLLOUT:
             sent = sent[one.send(sent[: 1 << 16]) :]
-        if readable:
+        if ready & ~select.POLLOUT:
             part = one.recv(1 << 16)
             if not part:
                 break
@@ -127,7 +129,7 @@ def echoed(one: socket.socket, data: bytes) -> bytes:
 
 def next_error(one: socket.socket) -> tuple[int, int, int, str]:
     """Returns errno, type and code of an ICMP error for this socket, and whose address it has."""
-    until(lambda: bool(select.select([], [], [one], 0)[2] or _peek(one)))
+    until(lambda: _has_error(one))
     six = one.family == socket.AF_INET6
     _, control, _, _ = one.recvmsg(1024, 1024, socket.MSG_ERRQUEUE)
     for _, kind, data in control:
@@ -139,7 +141,8 @@ def next_error(one: socket.socket) -> tuple[int, int, int, str]:
     raise AssertionError("no error is told")
 
 
-def _peek(one: socket.socket) -> bool:
+def _has_error(one: socket.socket) -> bool:
+    """why poll: a process with many open files has sockets that select does not take."""
     poll = select.poll()
     poll.register(one, 0)
     return bool(poll.poll(0))
