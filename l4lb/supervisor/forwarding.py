@@ -135,6 +135,7 @@ class Forwarding(Helper):
             pins.remove()
             self._program = Program.load(whole, kind)
         if reuse and not self._before:
+            _drop_sessions_of_workers(self._program, 2 * asked.max_flows)
             LOG.info("the kernel has forwarded without a service; its flows go on",
                      interfaces=sorted(links))  # fmt: skip
         self._written = Written(self._program)
@@ -374,6 +375,15 @@ def _check_forwarding(interfaces: Sequence[str], config: Config) -> None:
                     f"[process.packet] interfaces: the kernel forwards no packets of {name}:"
                     f" sysctl -w net.{family}.conf.{name}.forwarding=1"
                 )
+
+
+def _drop_sessions_of_workers(made: Program, entries: int) -> None:
+    """Takes out the flows of UDP sessions whose workers have died with their service: nobody would
+    end them, and another client could have their ports."""
+    for key in made.keys("flows", entries):
+        value = made.get("flows", key)
+        if value is not None and tables.Flow.unpacked(value).mode == tables.MODES["udp"]:
+            made.drop("flows", key)
 
 
 def why_not(error: OSError) -> str:
