@@ -52,11 +52,11 @@ def test_a_pipe_gets_the_keys_of_json_and_exact_numbers_in_every_column() -> Non
     rows = [SESSION._asdict(), SESSION._replace(backend="", sni="a.test")._asdict()]
     assert [line.split() for line in render.text("sessions", rows, PIPE).splitlines()] == [
         ["id", "protocol", "client", "listener", "backend", "state", "age_ms", "idle_ms",
-         "bytes_in", "bytes_out", "sni", "tls"],
+         "bytes_in", "bytes_out", "sni", "tls", "port"],
         ["0.1.2", "tcp", "192.0.2.1:7", "front", "web/a", "relay", "3000", "40", "10", "20", "-",
-         "-"],
+         "-", "0"],
         ["0.1.2", "tcp", "192.0.2.1:7", "front", "-", "relay", "3000", "40", "10", "20", "a.test",
-         "-"],
+         "-", "0"],
     ]  # fmt: skip
 
 
