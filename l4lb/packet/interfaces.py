@@ -8,7 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l4lb.errors import L4lbError
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
     from l4lb.native.bpf import Program
 
 HANDLE, PRIORITY = 0x6C35, 2  # of our filter of clsact; the shield comes before it
+
+
+def check_forwarding(interfaces: Sequence[str], families: Collection[str]) -> None:
+    """Raises L4lbError if the kernel forwards no packets of an interface. families: ipv4, ipv6."""
+    for family in sorted(families):
+        for name in interfaces:
+            path = Path(f"/proc/sys/net/{family}/conf/{name}/forwarding")
+            try:
+                on = path.read_text().strip() != "0"
+            except OSError:
+                continue  # the interface is told as missing by itself
+            if not on:
+                raise L4lbError(
+                    f"[process.packet] interfaces: the kernel forwards no packets of {name}:"
+                    f" sysctl -w net.{family}.conf.{name}.forwarding=1"
+                )
 
 
 class Links:

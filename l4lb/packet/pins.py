@@ -29,25 +29,40 @@ def name_of(admin: str) -> str:
 
 
 class Pins:
-    """The folder of one service. Methods raise OSError."""
+    """The folder of one service. Methods raise OSError. fds: its open folders, from an earlier
+    program. why open: a service that has given up root's rights finds no way to them."""
 
-    def __init__(self, folder: str, admin: str) -> None:
+    def __init__(self, folder: str, admin: str, fds: Mapping[str, int] | None = None) -> None:
         self.service = Path(folder) / name_of(admin)
         self.path = self.service / f"v{LAYOUT}"
+        self.fds = dict(fds or {})
 
     def make(self) -> None:
         """Makes the folder; mounts the file system at its usual place if that is bare."""
+        if self.fds:
+            return
         _mount_if_bare(self.path)
         for one in (self.path / "maps", self.path / "links"):
             one.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not is_bpf(self.path):
             raise OSError(0, f"{self.path} is in no BPF file system (mount -t bpf bpf FOLDER)")
+        for kind in ("maps", "links"):
+            self.fds[kind] = os.open(self.path / kind, os.O_DIRECTORY | os.O_CLOEXEC)
 
-    def others(self) -> list[Path]:
-        """Returns folders of other layouts, which this program cannot take over."""
-        if not self.service.is_dir():
-            return []
-        return [one for one in self.service.iterdir() if one != self.path]
+    def give(self, uid: int, gid: int) -> None:
+        """Gives the folders to the user that the service becomes."""
+        for fd in self.fds.values():
+            os.fchown(fd, uid, gid)
+
+    def remove_others(self) -> bool:
+        """Removes what programs of other layouts have left: this one cannot take it over. Returns
+        whether there was something."""
+        found = self.service.is_dir() and [
+            one for one in self.service.iterdir() if one != self.path
+        ]
+        for one in found or ():
+            shutil.rmtree(one, ignore_errors=True)
+        return bool(found)
 
     def maps(self) -> dict[str, int]:
         """Returns descriptors of the maps that are there, by name."""
@@ -72,13 +87,19 @@ class Pins:
         """Gives these their names, in place of others."""
         from l4lb.native.bpf import pin
 
+        folder = self.fds[kind]
         for name, fd in fds.items():
-            path = self.path / kind / _file(name)
-            path.unlink(missing_ok=True)
-            pin(fd, str(path))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_file(name), dir_fd=folder)
+            pin(fd, f"/proc/self/fd/{folder}/{_file(name)}")
 
     def remove(self) -> None:
         """Removes all names. A link without another descriptor is then detached."""
+        for folder in self.fds.values():
+            for name in os.listdir(folder):
+                os.unlink(name, dir_fd=folder)
+            os.close(folder)
+        self.fds = {}
         shutil.rmtree(self.service, ignore_errors=True)
 
 

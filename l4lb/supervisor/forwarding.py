@@ -25,10 +25,11 @@ from l4lb.config.rules.packet_checks import packet_reasons, uses_packet
 from l4lb.config.tables.process import Packet
 from l4lb.errors import L4lbError
 from l4lb.native import counts
+from l4lb.native.bpf_rows import Kind
 from l4lb.native.packet_rows import PACKET_ROW
 from l4lb.native.table import Table
 from l4lb.packet import program, tables, wanted
-from l4lb.packet.interfaces import Links
+from l4lb.packet.interfaces import Links, check_forwarding
 from l4lb.packet.pins import Pins
 from l4lb.packet.written_forward import Written
 from l4lb.supervisor.forward_plan import ForwardPlan
@@ -90,7 +91,8 @@ class Forwarding(Helper):
         """Loads the program and attaches it. Raises L4lbError."""
         self._config = config
         asked = config.process.packet
-        if asked is None or not _is_needed(config):
+        # why also after a program that had it: the flows that it has begun go on.
+        if asked is None or not (_is_needed(config) or self._before):
             self._remove_left(asked, config.process.admin)
             return
         try:
@@ -104,33 +106,30 @@ class Forwarding(Helper):
 
     def _remove_left(self, asked: Packet | None, admin: str) -> None:
         """Removes what an earlier service of this name has left in the kernel."""
-        for fd in self._before.get("links", {}).values():
-            os.close(fd)
-        folder = asked.pins if asked is not None else None
-        if folder is not None or self._before.get("pins"):
-            Pins(folder or str(self._before["pins"]), admin).remove()
+        self._old_fds = [*self._before.get("fds", ()), *self._before.get("links", {}).values()]
+        folder = asked.pins if asked is not None else self._before.get("pins")
+        if folder:
+            Pins(folder, admin, self._before.get("pin_fds")).remove()
 
     def _load(self, asked: Packet, config: Config) -> None:
         from l4lb.native.bpf import Program
         from l4lb.native.forward import HEAD_BYTES, TRACKED_BYTES
 
-        _check_forwarding(asked.interfaces, config)
-        pins = Pins(asked.pins, config.process.admin)
+        check_forwarding(asked.interfaces, _families(config))
+        pins = Pins(asked.pins, config.process.admin, self._before.get("pin_fds"))
         kind = tables.kind(asked.max_flows, wanted.slots_needed(config))
         whole = program.of("forward")
         if self._before:
             reuse = dict(zip((one.name for one in kind.maps), self._before["fds"][1:], strict=True))
             links, self._memory_fd = dict(self._before["links"]), self._before["memory_fd"]
         else:
+            if pins.remove_others():
+                LOG.warning("another version of l4lb has left flows in the kernel; they end")
             reuse, links = pins.maps(), pins.links()
             size = HEAD_BYTES + TRACKED_BYTES * asked.max_flows
             self._memory_fd = memory_file.make("l4lb-flows", size)
-        try:
-            self._program = Program.load(whole, kind, reuse)
-        except OSError as error:
-            if not reuse:
-                raise
-            LOG.error("the flows of before cannot be taken over; they end", why=str(error))
+        self._program = self._taken(whole, kind, reuse)
+        if self._program is None:
             reuse, links = {}, {}
             pins.remove()
             self._program = Program.load(whole, kind)
@@ -148,6 +147,21 @@ class Forwarding(Helper):
         self._keep = [*self._program.fds[1:], self._memory_fd]
         LOG.info("packets", interfaces=list(asked.interfaces), attached_by=self._links.way,
                  listeners=_packet_listeners(config))  # fmt: skip
+
+    def _taken(self, whole: bytes, kind: Kind, reuse: Mapping[str, int]) -> Program | None:
+        """Returns the program with the maps of before; None: they cannot be taken over."""
+        from l4lb.native.bpf import Program
+
+        try:
+            return Program.load(whole, kind, reuse)
+        except OSError as error:
+            if not reuse:
+                raise
+            if self._before and error.errno in (errno.EPERM, errno.EACCES):
+                # why: a service that has given up its rights keeps the program that it had.
+                return Program.adopt([os.dup(fd) for fd in self._before["fds"]], kind)
+            LOG.error("the flows of before cannot be taken over; they end", why=str(error))
+            return None
 
     def _pin(self, pins: Pins, asked: Packet) -> None:
         """Gives maps and links names. Without names they end with the service's processes."""
@@ -179,6 +193,11 @@ class Forwarding(Helper):
             low, high = 32768, 60999
         told = tables.Settings(k0, k1, 0, low, high, stopping)
         self._program.put("settings", tables.index(0), told.packed())
+
+    def give(self, uid: int, gid: int) -> None:
+        """Gives the names of maps and links to the user that the service becomes."""
+        if self._pins is not None:
+            self._pins.give(uid, gid)
 
     def follow(self) -> None:
         """Follows all changes from now on; an old program does not come back any more."""
@@ -302,6 +321,7 @@ class Forwarding(Helper):
             "memory_fd": self._memory_fd,
             "layout": tables.LAYOUT,
             "pins": str(self._pins.service.parent) if self._pins is not None else "",
+            "pin_fds": dict(self._pins.fds) if self._pins is not None else {},
         }
 
     # ---- shown ---------------------------------------------------------------------------------
@@ -357,24 +377,11 @@ def _is_needed(config: Config) -> bool:
     )  # fmt: skip
 
 
-def _check_forwarding(interfaces: Sequence[str], config: Config) -> None:
-    """Raises L4lbError if the kernel does not forward packets of these interfaces."""
+def _families(config: Config) -> set[str]:
+    """Returns ipv4 and ipv6 as far as packet listeners have them."""
     binds = [str(one) for name in _packet_listeners(config)
-             for one in config.listeners[name].bind]  # fmt: skip
-    for family, prefix in (("ipv4", False), ("ipv6", True)):
-        if not any(bind.startswith("[") == prefix for bind in binds):
-            continue
-        for name in interfaces:
-            path = Path(f"/proc/sys/net/{family}/conf/{name}/forwarding")
-            try:
-                on = path.read_text().strip() != "0"
-            except OSError:
-                continue  # the interface is told as missing by itself
-            if not on:
-                raise L4lbError(
-                    f"[process.packet] interfaces: the kernel forwards no packets of {name}:"
-                    f" sysctl -w net.{family}.conf.{name}.forwarding=1"
-                )
+             for one in config.listeners[name].bind_ranges]  # fmt: skip
+    return {"ipv6" if bind.startswith("[") else "ipv4" for bind in binds}
 
 
 def _drop_sessions_of_workers(made: Program, entries: int) -> None:

@@ -86,8 +86,7 @@ class Supervisor:
         self._config = config = self._ranges.begin(config)
         self._before = before
         self._announce = announce
-        self._exit_status = 0
-        self._phase = "starting"
+        self._exit_status, self._phase = 0, "starting"
         self._reloads_once_serving = False  # HUP came during the start
         self._notifier = notifier
         self._history = History(before.state.events if before else ())
@@ -213,6 +212,7 @@ class Supervisor:
     def become(self, user: privileges.User) -> None:
         """Drops root's rights for the user's; every socket is bound by now. Raises OSError."""
         self._admin.give(user)
+        self._packets.give(user.uid, user.gid)
         privileges.become(user, raw=needs_raw(self._config))
 
     # ---- children ------------------------------------------------------------------------------

@@ -122,6 +122,7 @@ class State:
         yield self.steward.fd if self.steward else None
         for one in (self.shield, self.packets):
             yield from (*one.get("fds", ()), *one.get("links", {}).values())
+        yield from self.packets.get("pin_fds", {}).values()
         yield self.packets.get("memory_fd")
         yield from (*self.ranges.get("fds", ()), self.ranges.get("link"))
         yield from (one["fd"] for one in (self.sticky, self.lists, self.caches) if one)

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -274,6 +275,26 @@ def test_an_upgrade_takes_the_flows_over(route: Route, pins: str) -> None:
         wait(lambda: accepted(lb), lambda count: count >= before)
         assert not faults
     assert not faults
+
+
+def test_a_service_that_gives_up_its_rights_is_upgraded_and_leaves_nothing(
+    route: Route, pins: str
+) -> None:
+    made = config(pins)
+    made["process"]["user"] = "nobody"
+    with served(route, made) as lb, client(route, 4) as one:
+        assert said(one) == b"word"
+        wait(lambda: [r for r in rows(lb) if is_of(r, one)])
+        if all(
+            parent.stat().st_mode & 1 for parent in Path(os.path.realpath(sys.executable)).parents
+        ):
+            lb.admin("upgrade")  # its user can read where it is installed
+        assert said(one) == b"word"
+        wait(lambda: [r for r in rows(lb) if is_of(r, one)])
+        one.close()
+        lb.signal(signal.SIGTERM)
+        lb.wait()
+        assert not any(Path(pins).rglob("links/*"))
 
 
 def is_of(row: dict[str, Any], one: socket.socket) -> bool:
