@@ -20,6 +20,7 @@ def _need(file: str | None) -> Need:
     from l4lb.config.defaults import default_workers
     from l4lb.config.model import Limits
     from l4lb.config.reading import parse
+    from l4lb.config.rules.packet_checks import uses_packet
     from l4lb.doctor.checks import Need
 
     if file is None:
@@ -35,6 +36,14 @@ def _need(file: str | None) -> Need:
         seccomp=config.process.seccomp,
         shield="off" if packet is None else packet.shield,
         interfaces=() if packet is None else packet.interfaces,
+        forwards=sorted(
+            {
+                "ipv6" if str(bind).startswith("[") else "ipv4"
+                for name, one in config.listeners.items()
+                if uses_packet(config, name)
+                for bind in one.bind_ranges
+            }
+        ),
     )
 
 

@@ -38,7 +38,8 @@ class Need:
     backends: int = 0  # 0: not known
     seccomp: Literal["auto", "on", "off"] = "auto"
     shield: Literal["tc", "xdp", "off"] = "off"
-    interfaces: Sequence[str] = ()  # of the shield
+    interfaces: Sequence[str] = ()  # of the shield, and of listeners that the kernel serves
+    forwards: Sequence[str] = ()  # ipv4, ipv6: of such listeners
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The doctor's rules about the shield (docs/shield.md): its rights, the kernel, the package and the
-interfaces. Without a shield in the configuration there is nothing to check."""
+interfaces; and about listeners that the kernel serves (docs/packet.md). Without these in the
+configuration there is nothing to check."""
 
 from __future__ import annotations
 
@@ -72,12 +73,38 @@ def _interfaces(host: Host, need: Need) -> Check:
     )  # fmt: skip
 
 
+def _forwarding(host: Host, need: Need) -> Check:
+    keys = [f"net.{family}.conf.{name}.forwarding"
+            for family in need.forwards for name in need.interfaces]  # fmt: skip
+    off = [key for key in keys if host.text("/proc/sys/" + key.replace(".", "/")) == "0"]
+    return judged(
+        "forwarding of interfaces", f"off: {', '.join(off)}" if off else "on", not off,
+        wanted="on, for listeners that the kernel serves", verdict="bad",
+        meaning="the service cannot start",
+        remedy=" ".join(["sysctl", "-w", *(f"{key}=1" for key in off)]),
+    )  # fmt: skip
+
+
+def _firewall(host: Host, _: Need) -> Check:
+    used = re.search(r"^nf_tables \d+ [1-9]", host.text("/proc/modules") or "", re.MULTILINE)
+    tables = host.text("/proc/net/ip_tables_names")
+    return judged(
+        "firewall", "has rules" if used or tables else "no rules seen", not (used or tables),
+        wanted="no rules for the ports of listeners that the kernel serves",
+        meaning="packets of these listeners do not pass the host's firewall",
+        remedy="write `access` with refusal = \"drop\" for what the firewall was to refuse",
+    )  # fmt: skip
+
+
 RULES: Sequence[Rule] = (_package, _kernel, _rights, _interfaces)
+OF_LISTENERS: Sequence[Rule] = (_forwarding, _firewall)
 
 
 def examine(host: Host, need: Need) -> Iterator[Check]:
-    """Yields the result of every rule, if the service is to have a shield."""
-    for rule in RULES if need.shield != "off" else ():
+    """Yields the result of every rule, if the service is to have programs in the kernel."""
+    rules = [*(RULES if need.shield != "off" or need.forwards else ()),
+             *(OF_LISTENERS if need.forwards else ())]  # fmt: skip
+    for rule in rules:
         found = rule(host, need)
         if found is not None:
             yield found

@@ -217,6 +217,33 @@ def test_the_shield_has_what_it_needs(
     assert shield_on(tmp_path, files, need)[name] == verdict
 
 
+FORWARDS = Need(interfaces=("eth0",), forwards=("ipv4", "ipv6"))
+OFF = {"/proc/sys/net/ipv6/conf/eth0/forwarding": "0"}
+ON = {"/proc/sys/net/ipv4/conf/eth0/forwarding": "1"}
+
+
+@pytest.mark.parametrize(
+    ("files", "name", "verdict"),
+    [
+        (ON, "forwarding of interfaces", "ok"),
+        (ON | OFF, "forwarding of interfaces", "bad"),
+        ({}, "interfaces of the shield", "bad"),
+        ({"/proc/modules": "nf_tables 303104 0 - Live"}, "firewall", "ok"),
+        ({"/proc/modules": "x 1 2 -\nnf_tables 303104 12 - Live"}, "firewall", "warn"),
+        ({"/proc/net/ip_tables_names": "filter"}, "firewall", "warn"),
+    ],
+)
+def test_a_listener_that_the_kernel_serves_has_what_it_needs(
+    tmp_path: Path, files: dict[str, str], name: str, verdict: str
+) -> None:
+    assert shield_on(tmp_path, files, FORWARDS)[name] == verdict
+
+
+def test_the_remedy_for_forwarding_names_each_interface(tmp_path: Path) -> None:
+    found = {one.name: one for one in packet.examine(host(tmp_path, ON | OFF), FORWARDS)}
+    assert found["forwarding of interfaces"].remedy == "sysctl -w net.ipv6.conf.eth0.forwarding=1"
+
+
 def test_a_package_without_the_shield_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
