@@ -74,9 +74,13 @@ def _interfaces(host: Host, need: Need) -> Check:
 
 
 def _forwarding(host: Host, need: Need) -> Check:
-    keys = [f"net.{family}.conf.{name}.forwarding"
-            for family in need.forwards for name in need.interfaces]  # fmt: skip
-    off = [key for key in keys if host.text("/proc/sys/" + key.replace(".", "/")) == "0"]
+    # why /: a dot in the name of an interface (a VLAN) is no part of the path
+    off = [
+        f"net.{family}.conf.{name.replace('.', '/')}.forwarding"
+        for family in need.forwards
+        for name in need.interfaces
+        if host.text(f"/proc/sys/net/{family}/conf/{name}/forwarding") == "0"
+    ]
     return judged(
         "forwarding of interfaces", f"off: {', '.join(off)}" if off else "on", not off,
         wanted="on, for listeners that the kernel serves", verdict="bad",

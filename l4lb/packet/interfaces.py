@@ -34,7 +34,7 @@ def check_forwarding(interfaces: Sequence[str], families: Collection[str]) -> No
             if not on:
                 raise L4lbError(
                     f"[process.packet] interfaces: the kernel forwards no packets of {name}:"
-                    f" sysctl -w net.{family}.conf.{name}.forwarding=1"
+                    f" sysctl -w net.{family}.conf.{name.replace('.', '/')}.forwarding=1"
                 )
 
 
