@@ -19,6 +19,7 @@ import pytest
 from unit.packet.forwarding import (
     BACK,
     BACKEND,
+    CLIENT,
     FRONT,
     VIP,
     client,
@@ -275,6 +276,32 @@ def test_an_upgrade_takes_the_flows_over(route: Route, pins: str) -> None:
         wait(lambda: accepted(lb), lambda count: count >= before)
         assert not faults
     assert not faults
+
+
+def test_whoever_of_its_processes_dies_no_client_notices(route: Route, pins: str) -> None:
+    with served(route, config(pins)) as lb, client(route, 4) as one, traffic(route) as faults:
+        assert said(one) == b"word"
+        for title in ("packets", "worker 0", "checker", "control"):
+            pid = lb.child(title).pid
+            kill_and_wait(pid)
+            wait(lambda: lb.child(title).pid, lambda found: found != pid)  # noqa: B023 - at once
+            assert said(one) == b"word"
+        wait(lambda: [r for r in rows(lb) if is_of(r, one)])
+    assert not faults
+
+
+def test_an_interface_that_comes_again_has_the_program_again(pins: str) -> None:
+    with routed() as own, echoes(own), served(own, config(pins)) as lb:
+        subprocess.run(["ip", "-n", own.router, "link", "del", "front"], check=True)
+        subprocess.run(["ip", "-n", own.router, "link", "add", "front", "type", "veth", "peer",
+                        "name", "eth0", "netns", own.client], check=True)  # fmt: skip
+        for name, link, address in (
+            (own.router, "front", VIP[4]), (own.client, "eth0", CLIENT[4])
+        ):  # fmt: skip
+            for command in (["addr", "add", f"{address}/24", "dev", link],
+                            ["link", "set", link, "up"]):  # fmt: skip
+                subprocess.run(["ip", "-n", name, *command], check=True)
+        is_in_kernel(own, lb, config(pins))
 
 
 def test_a_service_that_gives_up_its_rights_is_upgraded_and_leaves_nothing(
