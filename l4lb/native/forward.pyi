@@ -2,6 +2,7 @@
 when the package was built."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from l4lb.native.table import Table
 
@@ -13,7 +14,7 @@ HEAD_BYTES: int  # before the first of them
 class Forwarder:
     """Follows the shared table and the kernel's flows."""
 
-    def __init__(self, table: Table, worker: int, maps: Sequence[int], memory_fd: int) -> None:
+    def __new__(cls, table: Table, worker: int, maps: Sequence[int], memory_fd: int) -> Self:
         """worker: the row of the shared table that it counts in. memory_fd: of a memory file in
         which it keeps what it knows of flows. Raises OSError."""
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 OBJECT = Path(__file__).with_name("shield.bpf.o")
 XDP_OBJECT = Path(__file__).with_name("shield_xdp.bpf.o")
 NOT_BUILT = (
-    "this l4lb was built without the shield; build it again with libbpf and clang (Debian: "
-    'apt install libbpf-dev clang), or set shield = "off"'
+    "this l4lb was built without programs of the kernel; build it again with libbpf and clang"
+    ' (Debian: apt install libbpf-dev clang), or set shield = "off" and data_path = "proxy"'
 )
 SAID_MAX = 200  # characters of what the kernel said
 HINTS = {

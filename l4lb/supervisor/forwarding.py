@@ -88,7 +88,7 @@ class Forwarding(Helper):
         return -1 if self._program is None else self._program.fd("flows")
 
     def load(self, config: Config) -> None:
-        """Loads the program and attaches it. Raises L4lbError."""
+        """Loads the program and attaches it. Raises L4lbError, unless workers can do without it."""
         self._config = config
         asked = config.process.packet
         # why also after a program that had it: the flows that it has begun go on.
@@ -96,13 +96,15 @@ class Forwarding(Helper):
             self._remove_left(asked, config.process.admin)
             return
         try:
-            self._load(asked, config)
-        except OSError as error:
+            try:
+                self._load(asked, config)
+            except OSError as error:
+                raise L4lbError(f"[process.packet]: {why_not(error)}") from error
+        except L4lbError as error:
             self._unload()
-            raise L4lbError(f"[process.packet]: {why_not(error)}") from error
-        except L4lbError:
-            self._unload()
-            raise
+            if any(one.data_path == "packet" for one in config.listeners.values()):
+                raise
+            LOG.warning("the kernel forwards nothing; workers serve", why=error.message)
 
     def _remove_left(self, asked: Packet | None, admin: str) -> None:
         """Removes what an earlier service of this name has left in the kernel."""
@@ -112,13 +114,13 @@ class Forwarding(Helper):
             Pins(folder, admin, self._before.get("pin_fds")).remove()
 
     def _load(self, asked: Packet, config: Config) -> None:
+        whole = program.of("forward")
         from l4lb.native.bpf import Program
         from l4lb.native.forward import HEAD_BYTES, TRACKED_BYTES
 
         check_forwarding(asked.interfaces, _families(config))
         pins = Pins(asked.pins, config.process.admin, self._before.get("pin_fds"))
         kind = tables.kind(asked.max_flows, wanted.slots_needed(config))
-        whole = program.of("forward")
         if self._before:
             reuse = dict(zip((one.name for one in kind.maps), self._before["fds"][1:], strict=True))
             links, self._memory_fd = dict(self._before["links"]), self._before["memory_fd"]
@@ -142,7 +144,7 @@ class Forwarding(Helper):
         self._links = Links(self._program, links)
         self.sync()
         self._links.to(asked.interfaces)
-        self._pin(pins, asked)
+        self._pin(pins, asked, self._program, self._links)
         self._old_fds = list(self._before["fds"]) if self._before else list(reuse.values())
         self._keep = [*self._program.fds[1:], self._memory_fd]
         LOG.info("packets", interfaces=list(asked.interfaces), attached_by=self._links.way,
@@ -163,15 +165,12 @@ class Forwarding(Helper):
             LOG.error("the flows of before cannot be taken over; they end", why=str(error))
             return None
 
-    def _pin(self, pins: Pins, asked: Packet) -> None:
+    def _pin(self, pins: Pins, asked: Packet, made: Program, links: Links) -> None:
         """Gives maps and links names. Without names they end with the service's processes."""
-        assert self._program is not None
-        assert self._links is not None
         try:
             pins.make()
-            kind = self._program.kind
-            pins.put("maps", {one.name: self._program.fd(one.name) for one in kind.maps})
-            pins.put("links", self._links.links)
+            pins.put("maps", {one.name: made.fd(one.name) for one in made.kind.maps})
+            pins.put("links", links.links)
             self._pins = pins
         except OSError as error:
             LOG.warning("the kernel forwards no packets after all processes of this service have"

@@ -27,4 +27,4 @@ def test_interfaces_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch)
 def test_a_package_without_the_shield_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(program, "is_built", lambda: False)
     (only,) = said('interfaces = ["lo"]')
-    assert "built without the shield" in only
+    assert "built without programs" in only

@@ -291,5 +291,5 @@ def test_without_rights_and_without_an_old_program_it_is_an_error(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "is_built", lambda: False)
-    with pytest.raises(L4lbError, match="built without the shield"):
+    with pytest.raises(L4lbError, match="built without programs"):
         host.shielding()
