@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from l4lb.native import gate
 
-WORKERS, QUESTIONS, ANSWERS = 65, 256, 65_536
+WORKERS, QUESTIONS, ANSWERS = 66, 256, 65_536
 
 
 class Addr(ctypes.Structure):

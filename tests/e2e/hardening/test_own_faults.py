@@ -113,6 +113,8 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
     "filters": ("filters", {"listener": "web"}),
     "inspections": ("inspections", {"listener": "web"}),
     "records": ("records", {}),
+    "packets": ("packets", {}),
+    "shield": ("shield", {}),
     "cache_keys": ("cache", {"action": "show", "url": "http://a.test/"}),
     "cache_purge": ("cache", {"action": "purge", "all": True}),
     "forward": ("forward", {"action": "check", "url": "http://a.test/"}),
