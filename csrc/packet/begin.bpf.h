@@ -161,7 +161,7 @@ APART(int, look_up, struct __sk_buff *skb)
     const uint32_t zero = 0;
     const struct reading *read = read_now();
     const struct l4_forward_settings *set = bpf_map_lookup_elem(&settings, &zero);
-    if (!read || !set || set->stopping)
+    if (!read || !set)
         return 0;
     const struct l4_forward_place *place = find_place(skb, &read->packet);
     struct made *made = bpf_map_lookup_elem(&making, &zero);

@@ -20,9 +20,6 @@
 
 #include <stdint.h>
 
-/* Increase it with each change of this file: another program then takes over no maps. */
-#define L4_FORWARD_LAYOUT 1
-
 enum {
     L4_FORWARD_SERVICES_MAX = 4096, /* addresses with a port and a protocol */
     L4_FORWARD_LISTENERS_MAX = 1024,
@@ -34,7 +31,6 @@ enum {
     L4_FORWARD_EVENTS_BYTES = 256 << 10,
     L4_FORWARD_PORT_TRIES = 24,   /* ports that one new flow tries */
     L4_FORWARD_ERRORS_MAX = 1000, /* ICMP errors that a processor makes in a second */
-    L4_FORWARD_SCAN_MAX = 16384,
 };
 
 /* The maps, in the order of their descriptors. */
@@ -68,7 +64,7 @@ struct l4_forward_settings {
     uint64_t k0, k1;    /* the installation's hash key: base/hash.h */
     uint64_t beat_ns;   /* packet process: CLOCK_MONOTONIC of its last sign of life */
     uint16_t low, high; /* the host's own ports, which new flows do not take: ip_local_port_range */
-    uint32_t stopping;  /* no new flows */
+    uint32_t zero;
 };
 _Static_assert(sizeof(struct l4_forward_settings) == 32, "no padding");
 

@@ -16,31 +16,16 @@
 #include <bpf/bpf_helpers.h>
 
 #include "packet/forward.h"
+#include "packet/headers.bpf.h"
 
 /* why not TC_ACT_OK: other programs of this interface are to see the packet too. */
 enum { PASS = TC_ACT_UNSPEC, DROP = TC_ACT_SHOT };
 
 #define HERE static __always_inline
 
-/* The parts of headers that are needed. why not the kernel's headers: some of them need a libc. */
 struct ethernet {
     uint8_t to[6], from[6];
     uint16_t kind;
-};
-
-struct ipv4 {
-    uint8_t version_and_words, service;
-    uint16_t bytes, id, fragment;
-    uint8_t ttl, protocol;
-    uint16_t sum;
-    uint8_t from[4], to[4];
-};
-
-struct ipv6 {
-    uint8_t version, rest[3];
-    uint16_t bytes;
-    uint8_t next, hops;
-    uint8_t from[16], to[16];
 };
 
 struct ipv6_fragment {
@@ -56,19 +41,13 @@ struct tcp {
     uint16_t window, sum, urgent;
 };
 
-struct udp {
-    uint16_t from, to, bytes, sum;
-};
-
 struct icmp {
     uint8_t type, code;
     uint16_t sum;
     uint16_t zero, mtu; /* ICMPv6: both are the MTU */
 };
 
-enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
-enum { IPV4_OFFSET = 0x1fff, IPV4_MORE = 0x2000, IPV4_WHOLE = 0x4000 };
-enum { IPV6_OFFSET = 0xfff8, IPV6_MORE = 1, NEXT_FRAGMENT = 44, ICMPV6 = 58 };
+enum { ICMPV6 = 58 };
 enum { IP_AT = sizeof(struct ethernet) };
 enum { PACKET_HOST = 0 };
 

@@ -13,6 +13,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "packet/headers.bpf.h"
 #include "packet/layout.h"
 
 struct packet {
@@ -46,35 +47,13 @@ struct opening {
     uint8_t family, protocol;
 };
 
-/* The parts of headers that are needed. why not the kernel's headers: some of them need a libc. */
-struct ipv4 {
-    uint8_t version_and_words, service;
-    uint16_t bytes, id, fragment;
-    uint8_t ttl, protocol;
-    uint16_t sum;
-    uint8_t from[4], to[4];
-};
-
-struct ipv6 {
-    uint8_t version, rest[3];
-    uint16_t bytes;
-    uint8_t next, hops;
-    uint8_t from[16], to[16];
-};
-
 struct tcp_start {
     uint16_t from_port, to_port;
     uint8_t numbers[8];
     uint8_t words, flags;
 };
 
-struct udp {
-    uint16_t from_port, to_port, bytes, sum;
-};
-
-enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
-enum { IPV4_OFFSET = 0x1fff, IPV6_OFFSET = 0xfff8 };
-enum { NEXT_HOP = 0, NEXT_FRAGMENT = 44, NEXT_DESTINATION = 60 };
+enum { NEXT_HOP = 0, NEXT_DESTINATION = 60 };
 
 /* Reads the start of a packet. */
 static __always_inline bool copy_first(const struct packet *packet, void *to, uint32_t bytes)

@@ -20,8 +20,8 @@ def _need(file: str | None) -> Need:
     from l4lb.config.defaults import default_workers
     from l4lb.config.model import Limits
     from l4lb.config.reading import parse
-    from l4lb.config.rules.packet_checks import uses_packet
     from l4lb.doctor.checks import Need
+    from l4lb.packet.wanted import families
 
     if file is None:
         return Need(max_connections=Limits().max_connections, workers=default_workers(), udp=True)
@@ -36,14 +36,7 @@ def _need(file: str | None) -> Need:
         seccomp=config.process.seccomp,
         shield="off" if packet is None else packet.shield,
         interfaces=() if packet is None else packet.interfaces,
-        forwards=sorted(
-            {
-                "ipv6" if str(bind).startswith("[") else "ipv4"
-                for name, one in config.listeners.items()
-                if uses_packet(config, name)
-                for bind in one.bind_ranges
-            }
-        ),
+        forwards=sorted(families(config)),
     )
 
 

@@ -1,9 +1,10 @@
-"""The interfaces that the shield is attached to.
+"""The interfaces that a program is attached to: the shield, or the one that forwards.
 
 A program of XDP is attached by a link, and so is one of tc where the kernel has tcx (Linux 6.6).
-The link's descriptor is with the supervisor alone, so the kernel detaches the program when the
-supervisor is gone. An older kernel gets a filter of clsact, which is removed at the end; after a
-supervisor that was killed it stays, and the next start takes its place.
+The shield's link has its descriptor with the supervisor alone, so the kernel detaches the program
+when the supervisor is gone; a link with a name (pins.py) stays. An older kernel gets a filter of
+clsact, which is removed at the end; after a supervisor that was killed it stays, and the next start
+takes its place.
 
 An interface that goes takes its attachment along. `follow` attaches to it again when it is back.
 """
@@ -15,15 +16,13 @@ import os
 import socket
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import l4lb.log
 from l4lb.errors import L4lbError
 from l4lb.packet import program
 
-if TYPE_CHECKING:
-    from l4lb.native.packet import Shield
-
+SHIELD_PRIORITY = 1  # of filters of clsact: the first
 IN_DRIVER, GENERIC = "xdp", "xdp (generic)"
 OCCUPIED = (errno.EBUSY, errno.EEXIST)
 LOG = l4lb.log.get("supervisor")
@@ -35,12 +34,31 @@ def handle_of(service: str) -> int:
     return zlib.crc32(service.encode()) & 0x7FFF_FFFF or 1
 
 
-class Attached:
-    """The attachments of one shield. before: what `carried` of the old program has returned.
-    handle: of its filters of clsact."""
+class Attachable(Protocol):
+    """A loaded program: native/packet.pyi, Shield, says what its methods do."""
 
-    def __init__(self, shield: Shield | None, before: Mapping[str, Any], handle: int) -> None:
-        self._shield = shield
+    @property
+    def is_xdp(self) -> bool: ...
+    def link(self, interface: int, in_driver: bool = True) -> int: ...
+    def relink(self, link: int) -> None: ...
+    def filter(self, interface: int, handle: int) -> None: ...
+
+
+class Attached:
+    """The attachments of one program, None: of none any more. before: what `carried` of the old
+    program has returned. handle, priority: of its filters of clsact. what: it is, for people."""
+
+    def __init__(
+        self,
+        made: Attachable | None,
+        before: Mapping[str, Any],
+        handle: int,
+        priority: int = SHIELD_PRIORITY,
+        what: str = "shield",
+    ) -> None:
+        self._program = made
+        self._priority = priority
+        self._what = what
         self._handle = int(before.get("handle", handle))
         self._links: dict[str, int] = dict(before.get("links", {}))
         self._filters: dict[str, int] = dict(before.get("filters", {}))
@@ -48,6 +66,11 @@ class Attached:
         self._ways: dict[str, str] = dict(before.get("ways", {}))
         self._names: tuple[str, ...] = ()
         self._failed: dict[str, int | None] = {}
+
+    @property
+    def links(self) -> dict[str, int]:
+        """Returns the descriptors of links, by interface."""
+        return dict(self._links)
 
     @property
     def interfaces(self) -> list[str]:
@@ -78,7 +101,7 @@ class Attached:
             if number == self._numbers.get(name):
                 continue
             if name in self._numbers:
-                LOG.warning("an interface is gone, with its shield", interface=name)
+                LOG.warning(f"an interface is gone, with its {self._what}", interface=name)
                 self._detach(name)
             if number is None or self._failed.get(name) == number:
                 continue
@@ -86,21 +109,21 @@ class Attached:
                 self._attach(name, number)
             except L4lbError as error:
                 self._failed[name] = number
-                LOG.error("an interface is back without a shield", why=error.message)
+                LOG.error(f"an interface is back without a {self._what}", why=error.message)
             else:
-                LOG.info("an interface is back, with its shield", interface=name)
+                LOG.info(f"an interface is back, with its {self._what}", interface=name)
 
     def _attach(self, name: str, number: int) -> None:
-        shield = self._shield
-        assert shield is not None
-        if name in self._ways and shield.is_xdp != (self._ways[name] in (IN_DRIVER, GENERIC)):
+        made = self._program
+        assert made is not None
+        if name in self._ways and made.is_xdp != (self._ways[name] in (IN_DRIVER, GENERIC)):
             self._change(name, number)
             return
         try:
             if not self._relinked(name):
                 self._ways[name] = self._attached_by(name, number)
         except OSError as error:
-            if shield.is_xdp and error.errno in OCCUPIED:
+            if made.is_xdp and error.errno in OCCUPIED:
                 raise L4lbError(
                     f"interface {name}: another program of XDP is there (`ip link show {name}`); "
                     'remove it, or set shield = "tc"'
@@ -119,11 +142,11 @@ class Attached:
 
     def _relinked(self, name: str) -> bool:
         """Puts the program in the place of an old one. Returns False if there is none."""
-        assert self._shield is not None
+        assert self._program is not None
         if name not in self._links:
             return False
         try:
-            self._shield.relink(self._links[name])
+            self._program.relink(self._links[name])
         except OSError as error:
             if error.errno != errno.ENOLINK:
                 raise
@@ -133,19 +156,19 @@ class Attached:
 
     def _attached_by(self, name: str, number: int) -> str:
         """Attaches the program; returns how. Raises OSError."""
-        assert self._shield is not None
+        assert self._program is not None
         try:
-            self._links[name] = self._shield.link(number)
+            self._links[name] = self._program.link(number)
         except OSError as error:
-            if self._shield.is_xdp and error.errno not in (*OCCUPIED, errno.EPERM):
-                self._links[name] = self._shield.link(number, in_driver=False)
+            if self._program.is_xdp and error.errno not in (*OCCUPIED, errno.EPERM):
+                self._links[name] = self._program.link(number, in_driver=False)
                 return GENERIC
-            if self._shield.is_xdp or error.errno != errno.EOPNOTSUPP:
+            if self._program.is_xdp or error.errno != errno.EOPNOTSUPP:
                 raise
-            self._shield.filter(number, self._handle)
+            self._program.filter(number, self._handle)
             self._filters[name] = number
             return "clsact"
-        return IN_DRIVER if self._shield.is_xdp else "tcx"
+        return IN_DRIVER if self._program.is_xdp else "tcx"
 
     def _detach(self, name: str) -> None:
         self._numbers.pop(name, None)
@@ -156,9 +179,9 @@ class Attached:
         if link is not None:
             os.close(link)
         if filtered is not None:
-            from l4lb.native.packet import unfilter
+            from l4lb.native.bpf import unfilter
 
-            unfilter(filtered, self._handle)
+            unfilter(filtered, self._handle, self._priority)
 
     def close(self) -> None:
         """Detaches from all interfaces."""

@@ -88,6 +88,8 @@ class Pins:
         from l4lb.native.bpf import pin
 
         folder = self.fds[kind]
+        for name in set(os.listdir(folder)) - {_file(name) for name in fds}:
+            os.unlink(name, dir_fd=folder)  # of an interface that is not used any more
         for name, fd in fds.items():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(_file(name), dir_fd=folder)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from l4lb.native.bpf_rows import SCHED_CLS, Kind, Map
 
-LAYOUT = 1
+LAYOUT = 1  # to be raised with each change of forward.h: another program takes over no maps then
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 MODES = {"nat": 0, "dnat": 1, "mac": 2, "ipip": 3, "udp": 4}
 HASHES = {"source_ip": 0, "source_ip_port": 1, "source_mac": 2}
@@ -88,10 +88,9 @@ class Settings(NamedTuple):
     beat_ns: int = 0
     low: int = 32768
     high: int = 60999
-    stopping: bool = False
 
     def packed(self) -> bytes:
-        return _SETTINGS.pack(*self)
+        return _SETTINGS.pack(*self, 0)
 
 
 def service(address: str, port: int, protocol: str) -> bytes:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from l4lb.config.model import Config
+from l4lb.config.rules.hand_over import hands_over
+from l4lb.config.rules.packet_checks import uses_packet
 from l4lb.config.tables.admission import Route
 from l4lb.config.tables.pool import Pool
 from l4lb.native.rows import BALANCES
@@ -138,3 +140,23 @@ def slots_needed(config: Config) -> int:
     """Returns how many slots the views of all pools take, with room for changes."""
     maglev = sum(pool.maglev_size for pool in config.pools.values() if pool.balance == "maglev")
     return max(SLOTS_MIN, 4 * maglev)
+
+
+def packet_listeners(config: Config) -> list[str]:
+    return [name for name in config.listeners if uses_packet(config, name)]
+
+
+def is_needed(config: Config) -> bool:
+    packet = config.process.packet is not None
+    return packet and (
+        bool(packet_listeners(config))
+        or any(hands_over(config, name, pool)
+               for name, one in config.listeners.items() for pool in one.pools)
+    )  # fmt: skip
+
+
+def families(config: Config) -> set[str]:
+    """Returns ipv4 and ipv6 as far as packet listeners have them."""
+    binds = [str(one) for name in packet_listeners(config)
+             for one in config.listeners[name].bind_ranges]  # fmt: skip
+    return {"ipv6" if bind.startswith("[") else "ipv4" for bind in binds}

@@ -31,7 +31,7 @@ class ForwardPlan:
         self._table = table
         self._membership = membership
         self._listening = listening
-        self._sources: dict[tuple[str, int], str] = {}
+        self._sources: dict[str, str] = {}  # by address of a backend
         self._plans = 0
         self._routes: tuple[Any, int] = (None, 0)  # what they were made of, the number of the first
         self._local: dict[str, list[str]] = {}  # backends on this host, by pool
@@ -59,7 +59,7 @@ class ForwardPlan:
                 found.pools[number] = wanted.pool_row(config.pools[name], row, found.sources)
         self._local = {}
         for one in targets:
-            source = self._source(one.address, one.port)
+            source = self._source(one.address)
             if source == one.address:
                 self._local.setdefault(one.pool, []).append(one.name)
             found.backends[written.backends[one.digest]] = tables.Backend(
@@ -142,17 +142,17 @@ class ForwardPlan:
             if row.pool in pools and row.address.host and row.address.port
         ]
 
-    def _source(self, address: str, port: int) -> str:
+    def _source(self, address: str) -> str:
         """Returns this host's address towards a backend; "" if there is no way to it."""
-        known = self._sources.get((address, port))
+        known = self._sources.get(address)
         if known is not None and self._plans % SOURCES_EVERY:
             return known
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             try:
-                sock.connect((address, port))
+                sock.connect((address, 9))  # any port: nothing is sent
                 found = str(sock.getsockname()[0]).partition("%")[0]
             except OSError:
                 found = ""
-        self._sources[address, port] = found
+        self._sources[address] = found
         return found

@@ -21,7 +21,7 @@ import l4lb.log
 from l4lb import tally
 from l4lb.clock import monotonic_ms
 from l4lb.config.model import Config
-from l4lb.config.rules.packet_checks import packet_reasons, uses_packet
+from l4lb.config.rules.packet_checks import packet_reasons
 from l4lb.config.tables.process import Packet
 from l4lb.errors import L4lbError
 from l4lb.native import counts
@@ -29,7 +29,8 @@ from l4lb.native.bpf_rows import Kind
 from l4lb.native.packet_rows import PACKET_ROW
 from l4lb.native.table import Table
 from l4lb.packet import program, tables, wanted
-from l4lb.packet.interfaces import Links, check_forwarding
+from l4lb.packet.attach import Attached, handle_of
+from l4lb.packet.interfaces import PRIORITY, AtInterfaces, check_forwarding
 from l4lb.packet.pins import Pins
 from l4lb.packet.written_forward import Written
 from l4lb.supervisor.forward_plan import ForwardPlan
@@ -68,7 +69,7 @@ class Forwarding(Helper):
         self._before = before
         self._program: Program | None = None
         self._written: Written | None = None
-        self._links: Links | None = None
+        self._attached: Attached | None = None
         self._pins: Pins | None = None
         self._memory_fd = -1
         self._config: Config | None = None
@@ -92,14 +93,14 @@ class Forwarding(Helper):
         self._config = config
         asked = config.process.packet
         # why also after a program that had it: the flows that it has begun go on.
-        if asked is None or not (_is_needed(config) or self._before):
+        if asked is None or not (wanted.is_needed(config) or self._before):
             self._remove_left(asked, config.process.admin)
             return
         try:
             try:
                 self._load(asked, config)
             except OSError as error:
-                raise L4lbError(f"[process.packet]: {why_not(error)}") from error
+                raise L4lbError(f"[process.packet]: {program.why_not(error)}") from error
         except L4lbError as error:
             self._unload()
             if any(one.data_path == "packet" for one in config.listeners.values()):
@@ -108,7 +109,8 @@ class Forwarding(Helper):
 
     def _remove_left(self, asked: Packet | None, admin: str) -> None:
         """Removes what an earlier service of this name has left in the kernel."""
-        self._old_fds = [*self._before.get("fds", ()), *self._before.get("links", {}).values()]
+        self._attached_to(None, self._before, admin).close()
+        self._old_fds = list(self._before.get("fds", ()))
         folder = asked.pins if asked is not None else self._before.get("pins")
         if folder:
             Pins(folder, admin, self._before.get("pin_fds")).remove()
@@ -118,7 +120,7 @@ class Forwarding(Helper):
         from l4lb.native.bpf import Program
         from l4lb.native.forward import HEAD_BYTES, TRACKED_BYTES
 
-        check_forwarding(asked.interfaces, _families(config))
+        check_forwarding(asked.interfaces, wanted.families(config))
         pins = Pins(asked.pins, config.process.admin, self._before.get("pin_fds"))
         kind = tables.kind(asked.max_flows, wanted.slots_needed(config))
         if self._before:
@@ -140,15 +142,22 @@ class Forwarding(Helper):
             LOG.info("the kernel has forwarded without a service; its flows go on",
                      interfaces=sorted(links))  # fmt: skip
         self._written = Written(self._program)
-        self._put_settings(stopping=False)
-        self._links = Links(self._program, links)
+        self._put_settings()
+        before = self._before or {"links": links, "ways": dict.fromkeys(links, "tcx")}
+        made = AtInterfaces(self._program)
+        self._attached = attached = self._attached_to(made, before, config.process.admin)
         self.sync()
-        self._links.to(asked.interfaces)
-        self._pin(pins, asked, self._program, self._links)
+        attached.to(asked.interfaces)
+        self._pin(pins, asked, self._program, attached.links)
         self._old_fds = list(self._before["fds"]) if self._before else list(reuse.values())
         self._keep = [*self._program.fds[1:], self._memory_fd]
-        LOG.info("packets", interfaces=list(asked.interfaces), attached_by=self._links.way,
-                 listeners=_packet_listeners(config))  # fmt: skip
+        LOG.info("packets", interfaces=list(asked.interfaces), attached_by=attached.way,
+                 listeners=wanted.packet_listeners(config))  # fmt: skip
+
+    def _attached_to(
+        self, made: AtInterfaces | None, before: Mapping[str, Any], admin: str
+    ) -> Attached:
+        return Attached(made, before, handle_of(admin), PRIORITY, "program that forwards")
 
     def _taken(self, whole: bytes, kind: Kind, reuse: Mapping[str, int]) -> Program | None:
         """Returns the program with the maps of before; None: they cannot be taken over."""
@@ -165,12 +174,12 @@ class Forwarding(Helper):
             LOG.error("the flows of before cannot be taken over; they end", why=str(error))
             return None
 
-    def _pin(self, pins: Pins, asked: Packet, made: Program, links: Links) -> None:
+    def _pin(self, pins: Pins, asked: Packet, made: Program, links: Mapping[str, int]) -> None:
         """Gives maps and links names. Without names they end with the service's processes."""
         try:
             pins.make()
             pins.put("maps", {one.name: made.fd(one.name) for one in made.kind.maps})
-            pins.put("links", links.links)
+            pins.put("links", links)
             self._pins = pins
         except OSError as error:
             LOG.warning("the kernel forwards no packets after all processes of this service have"
@@ -179,9 +188,9 @@ class Forwarding(Helper):
     def _unload(self) -> None:
         if self._program is not None:
             self._program.close()
-        self._program = self._written = self._links = None
+        self._program = self._written = self._attached = None
 
-    def _put_settings(self, *, stopping: bool) -> None:
+    def _put_settings(self) -> None:
         """The packet process writes its beat in the same element, once it runs."""
         assert self._program is not None
         key = self._table.hash_key
@@ -190,7 +199,7 @@ class Forwarding(Helper):
             low, high = (int(one) for one in PORT_RANGE.read_text().split())
         except (OSError, ValueError):
             low, high = 32768, 60999
-        told = tables.Settings(k0, k1, 0, low, high, stopping)
+        told = tables.Settings(k0, k1, 0, low, high)
         self._program.put("settings", tables.index(0), told.packed())
 
     def give(self, uid: int, gid: int) -> None:
@@ -215,7 +224,7 @@ class Forwarding(Helper):
         before, self._config = self._config, config
         if self._program is not None:
             self.sync()
-        elif before is not None and _is_needed(config):
+        elif before is not None and wanted.is_needed(config):
             try:
                 self.load(config)
                 self.follow()
@@ -227,6 +236,15 @@ class Forwarding(Helper):
         if not self._pending:
             self._pending = True
             self._reactor.after(READY_MS, self.sync)
+
+    def _follow_interfaces(self) -> None:
+        """Attaches to interfaces that have come back, and gives the new links their names."""
+        if self._attached is None:
+            return
+        before = self._attached.links
+        self._attached.follow()
+        if self._pins is not None and self._attached.links != before:
+            self._pins.put("links", self._attached.links)
 
     def _run(self, channel: socket.socket) -> int:
         from l4lb.packet.main import PacketSetup, run
@@ -249,14 +267,13 @@ class Forwarding(Helper):
         self._pending = False
         if self._program is None or self._written is None or self._config is None:
             return
-        names = _packet_listeners(self._config)
+        names = wanted.packet_listeners(self._config)
         self._say_auto(self._config, names)
         try:
             self._written.put(
                 self._plan.rows(self._config, names, self._written, draining=self._draining)
             )
-            if self._links is not None and self._links.links:
-                self._links.again()
+            self._follow_interfaces()
         except (OSError, OverflowError) as error:
             LOG.error("the kernel's maps cannot be changed", why=str(error))
         self._tell()
@@ -303,20 +320,19 @@ class Forwarding(Helper):
 
     def close(self) -> None:
         """Detaches the program, unless the kernel is to go on."""
-        if self._links is not None and not (self._keeps() and self._pins is not None):
-            self._links.close()
+        if self._attached is not None and not (self._keeps() and self._pins is not None):
+            self._attached.close()
             if self._pins is not None:
                 self._pins.remove()
         self._unload()
 
     def carried(self) -> dict[str, Any]:
         """Returns what the next program needs to take the packet path over."""
-        if self._program is None or self._links is None:
+        if self._program is None or self._attached is None:
             return {}
         return {
             "fds": self._program.fds,
-            "links": dict(self._links.links),
-            "filters": dict(self._links.filters),
+            **self._attached.carried(),
             "memory_fd": self._memory_fd,
             "layout": tables.LAYOUT,
             "pins": str(self._pins.service.parent) if self._pins is not None else "",
@@ -341,7 +357,7 @@ class Forwarding(Helper):
 
     def shown(self, config: Config) -> list[dict[str, Any]]:
         """Returns who serves each listener, as operators see it (docs/admin.md, packets)."""
-        names = _packet_listeners(config) if self._program is not None else []
+        names = wanted.packet_listeners(config) if self._program is not None else []
         flows = counts.active_at(self._table, PACKET_ROW)
         rows = [(one.listener, one.row) for one in self._workers.listening]
         return [
@@ -361,28 +377,6 @@ def _reasons(config: Config, name: str) -> str | None:
     return "; ".join(f"{'.'.join(map(str, path))}: {why}" for path, why in found) or None
 
 
-def _packet_listeners(config: Config) -> list[str]:
-    return [name for name in config.listeners if uses_packet(config, name)]
-
-
-def _is_needed(config: Config) -> bool:
-    from l4lb.config.rules.hand_over import hands_over
-
-    packet = config.process.packet is not None
-    return packet and (
-        bool(_packet_listeners(config))
-        or any(hands_over(config, name, pool)
-               for name, one in config.listeners.items() for pool in one.pools)
-    )  # fmt: skip
-
-
-def _families(config: Config) -> set[str]:
-    """Returns ipv4 and ipv6 as far as packet listeners have them."""
-    binds = [str(one) for name in _packet_listeners(config)
-             for one in config.listeners[name].bind_ranges]  # fmt: skip
-    return {"ipv6" if bind.startswith("[") else "ipv4" for bind in binds}
-
-
 def _drop_sessions_of_workers(made: Program, entries: int) -> None:
     """Takes out the flows of UDP sessions whose workers have died with their service: nobody would
     end them, and another client could have their ports."""
@@ -390,10 +384,3 @@ def _drop_sessions_of_workers(made: Program, entries: int) -> None:
         value = made.get("flows", key)
         if value is not None and tables.Flow.unpacked(value).mode == tables.MODES["udp"]:
             made.drop("flows", key)
-
-
-def why_not(error: OSError) -> str:
-    """Returns why the program could not be loaded, with what to do."""
-    if error.errno in (errno.EPERM, errno.EACCES):
-        return program.why_not(error)
-    return program.why_not(error) if error.errno else str(error.strerror or error)
