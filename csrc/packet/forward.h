@@ -223,6 +223,14 @@ struct l4_forward_flow {
 };
 _Static_assert(sizeof(struct l4_forward_flow) == 96, "no padding");
 
+/* Returns until when (CLOCK_MONOTONIC) a flow was perhaps used. why a tick more: the program reads
+ * a clock that is up to a tick behind, and a flow must not end before its time. */
+static inline uint64_t l4_forward_seen_ms(uint64_t seen_ns)
+{
+    enum { TICK_MS = 10 }; /* of the slowest kernels: 100 Hz */
+    return seen_ns / 1000000 + TICK_MS;
+}
+
 struct l4_forward_fragment {
     uint8_t from[16], to[16];
     uint32_t id;

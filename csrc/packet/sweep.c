@@ -69,7 +69,7 @@ static void take_out_tracked(const struct l4_forwarder *f, const struct l4_track
 /* Has the young flow been idle for too long? */
 static bool is_stale(const struct l4_forwarder *f, const struct l4_forward_flow *flow)
 {
-    return flow->seen_ns / 1000000 + L4_FORWARDER_YOUNG_MS < f->now_us / 1000;
+    return l4_forward_seen_ms(flow->seen_ns) + L4_FORWARDER_YOUNG_MS < f->now_us / 1000;
 }
 
 static void look_at(struct l4_forwarder *f, const struct l4_forward_key *key,
@@ -173,7 +173,7 @@ static void look_at_tracked(struct l4_forwarder *f, uint32_t row)
         return;
     /* why look again: a packet may have come since the walk. */
     l4_tracked_key(t, &key);
-    if (find(f, &key, &flow) && flow.seen_ns / 1000000 + allowed > now_ms)
+    if (find(f, &key, &flow) && l4_forward_seen_ms(flow.seen_ns) + allowed > now_ms)
         return;
     const unsigned reason = l4_tracked_reason(t);
     l4_forwarder_end(f, row, reason == L4_END_EVICTED ? L4_END_IDLE_TIMEOUT : reason);

@@ -157,7 +157,7 @@ static void count_out(struct l4_forwarder *f, const struct l4_tracked *t)
 static void note(struct l4_forwarder *f, struct l4_tracked *t, const struct l4_forward_flow *flow)
 {
     const int side = flow->flags & L4_FORWARD_REPLY ? 1 : 0;
-    const uint64_t seen_ms = flow->seen_ns / 1000000;
+    const uint64_t seen_ms = l4_forward_seen_ms(flow->seen_ns);
     t->turn = f->turn;
     t->flags[side] = flow->flags;
     t->bytes[side] = flow->bytes;

@@ -12,7 +12,7 @@
 #include "run/row.h"
 #include "run/udp_session.h"
 
-enum { NS_PER_MS = 1000000, UDP_HEADER = 8, IPV4_HEADER = 20, IPV6_HEADER = 40 };
+enum { UDP_HEADER = 8, IPV4_HEADER = 20, IPV6_HEADER = 40 };
 
 /* The two entries of a session, by enum l4_side: the packets of its client, of its backend. */
 struct ways {
@@ -237,13 +237,13 @@ static void record(struct l4_loop *loop, uint32_t flow, const struct ways *ways)
     const bool answered = add_counts(loop, flow, L4_BACKEND, &ways->way[L4_BACKEND]);
     const uint64_t asked_ns = ways->way[L4_CLIENT].seen_ns;
     const uint64_t answered_ns = ways->way[L4_BACKEND].seen_ns;
-    const uint64_t seen_ms = (asked_ns > answered_ns ? asked_ns : answered_ns) / NS_PER_MS;
+    const uint64_t seen_ms = l4_forward_seen_ms(asked_ns > answered_ns ? asked_ns : answered_ns);
     if (answered)
         stay->unanswered = 0;
     else if (asked)
         stay->unanswered++;
     if ((asked || answered) && seen_ms > L4_GET(s->active_ms))
-        L4_SET(s->active_ms, seen_ms);
+        L4_SET(s->active_ms, seen_ms < loop->now_ms ? seen_ms : loop->now_ms);
 }
 
 /* ---- to the kernel --------------------------------------------------------------------------- */
