@@ -158,7 +158,8 @@ def _port_range(host: Host, need: Need) -> Check | None:
         name, f"{found[0]} {found[1]} ({ports} ports)", ports >= wanted,
         wanted=f"{wanted} ports or more",
         meaning=f"at most {ports} connections to one backend address from one source address",
-        remedy=_set(name, '"1024 65535"') + "; or more backend addresses; or several `source`s",
+        remedy=_set(name, '"16384 60999"' if need.forwards else '"1024 65535"')
+        + "; or more backend addresses; or several `source`s",
     )  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from l4lb.packet import program
 
 OLDEST_KERNEL = (6, 1)
 TCX_KERNEL = (6, 6)  # with links of tcx
+FIRST_PORT = 1024  # of those that flows take: csrc/packet/begin.bpf.h
+PORTS_WANTED = 4_096
 
 
 def _package(_: Host, __: Need) -> Check:
@@ -89,6 +91,22 @@ def _forwarding(host: Host, need: Need) -> Check:
     )  # fmt: skip
 
 
+def _ports(host: Host, _: Need) -> Check | None:
+    """The kernel's flows take the ports that the host's own connections do not."""
+    found = host.numbers("/proc/sys/net/ipv4/ip_local_port_range")
+    if len(found) != 2:
+        return None
+    low, high = max(found[0], FIRST_PORT), found[1]
+    left = 65_536 - FIRST_PORT - max(0, high - low + 1)
+    return judged(
+        "ports for the kernel", f"{left} outside of net.ipv4.ip_local_port_range",
+        left >= PORTS_WANTED, wanted=f"{PORTS_WANTED} or more",
+        meaning=f"at most {left} connections of packet listeners to one backend from one address;"
+        " workers serve the others",
+        remedy='sysctl -w net.ipv4.ip_local_port_range="16384 60999"; or several `source`s',
+    )  # fmt: skip
+
+
 def _firewall(host: Host, _: Need) -> Check:
     used = re.search(r"^nf_tables \d+ [1-9]", host.text("/proc/modules") or "", re.MULTILINE)
     tables = host.text("/proc/net/ip_tables_names")
@@ -101,7 +119,7 @@ def _firewall(host: Host, _: Need) -> Check:
 
 
 RULES: Sequence[Rule] = (_package, _kernel, _rights, _interfaces)
-OF_LISTENERS: Sequence[Rule] = (_forwarding, _firewall)
+OF_LISTENERS: Sequence[Rule] = (_forwarding, _ports, _firewall)
 
 
 def examine(host: Host, need: Need) -> Iterator[Check]:

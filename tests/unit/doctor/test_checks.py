@@ -218,6 +218,7 @@ def test_the_shield_has_what_it_needs(
 
 
 FORWARDS = Need(interfaces=("eth0",), forwards=("ipv4", "ipv6"))
+LOCAL_PORTS = "/proc/sys/net/ipv4/ip_local_port_range"
 OFF = {"/proc/sys/net/ipv6/conf/eth0/forwarding": "0"}
 ON = {"/proc/sys/net/ipv4/conf/eth0/forwarding": "1"}
 
@@ -229,6 +230,9 @@ ON = {"/proc/sys/net/ipv4/conf/eth0/forwarding": "1"}
         (ON | OFF, "forwarding of interfaces", "bad"),
         ({}, "interfaces of the shield", "bad"),
         ({"/proc/modules": "nf_tables 303104 0 - Live"}, "firewall", "ok"),
+        ({LOCAL_PORTS: "32768\t60999"}, "ports for the kernel", "ok"),
+        ({LOCAL_PORTS: "1024\t65535"}, "ports for the kernel", "warn"),
+        ({LOCAL_PORTS: "2\t65000"}, "ports for the kernel", "warn"),
         ({"/proc/modules": "x 1 2 -\nnf_tables 303104 12 - Live"}, "firewall", "warn"),
         ({"/proc/net/ip_tables_names": "filter"}, "firewall", "warn"),
     ],
